@@ -209,8 +209,8 @@ run() {
   flock "$results" cat "$results/$job.said"
 }
 
-# Two at a time. Clusters wait more than they work: beside them there is a third, of those that need a processor and no time, and that gives way.
-# The longest come first. Who measures time or memory comes last, alone.
+# Two at a time, and while there are clusters or mail flows end to end, which wait more than they work, three: whoever is beside clusters gives
+# way, and those come first that need a processor and no time. The longest come first. Who measures time or memory comes last, alone.
 clusters=() light=() long=() others=() alone=()
 for project in tests/*.Tests/*.Tests.csproj; do
   name="$(basename "$project" .csproj)"
@@ -223,26 +223,31 @@ for project in tests/*.Tests/*.Tests.csproj; do
       long=("$name flows" ${long[@]+"${long[@]}"})
       alone+=("$name measures")
       ;;
-    Mail.Tests | Smtp.Tests | Sasl.Tests | Dns.Tests | Authentication.Tests | Architecture.Tests | Administration.Tests | Commands.Tests) light+=("$name") ;;
+    Mail.Tests) light=("$name" ${light[@]+"${light[@]}"}) ;;
+    Smtp.Tests | Sasl.Tests | Dns.Tests | Authentication.Tests | Architecture.Tests | Administration.Tests | Commands.Tests) light+=("$name") ;;
     Ingress.Tests | Queue.Tests | Delivery.Tests | Standalone.Tests) long+=("$name") ;;
     *) others+=("$name") ;;
   esac
 done
+light+=(${others[@]+"${others[@]}"})
 # Where few processes are started it would cost more than it saves.
 ((${#clusters[@]} + ${#alone[@]} == 0)) || compile_ahead
-both_clusters_run() { ((${#clusters[@]})) && ! compgen -G "$results/Cluster.Tests-*.counted" >/dev/null; }
+# Clusters that have not ended.
+clusters_left() { echo $((${#clusters[@]} - $(compgen -G "$results/Cluster.Tests-*.counted" | wc -l))); }
+# How many jobs may run at once.
+places() { (($(clusters_left) > 0)) || { [[ ${long[0]:-} == *flows ]] && [[ ! -e $results/EndToEnd.Tests-flows.counted ]]; } && echo 3 || echo 2; }
 for job in ${clusters[@]+"${clusters[@]}"}; do
   # shellcheck disable=SC2086 # name and kind
   run $job &
 done
 for job in ${light[@]+"${light[@]}"}; do
-  while (($(jobs -rp | wc -l) >= $(both_clusters_run && echo 3 || echo 2))); do wait -n; done
+  while (($(jobs -rp | wc -l) >= $(places))); do wait -n; done
   { renice -n 5 -p "$BASHPID" >/dev/null; run "$job"; } &
 done
-for job in ${long[@]+"${long[@]}"} ${others[@]+"${others[@]}"}; do
-  while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
+for job in ${long[@]+"${long[@]}"}; do
+  while (($(jobs -rp | wc -l) >= $(places))); do wait -n; done
   # shellcheck disable=SC2086
-  run $job &
+  { (($(clusters_left) == 0)) || renice -n 5 -p "$BASHPID" >/dev/null; run $job; } &
 done
 wait
 for job in ${alone[@]+"${alone[@]}"}; do

@@ -24,6 +24,8 @@ internal static class CheckReply
             json => WriteList(json, renewed.File, renewed.Rules, ("from", renewed.From))),
         SuffixListNotRenewed kept => Reply.Say(kept.Status, "suffixListNotRenewed",
             $"{OneLine(kept.File)} is as it was: from {OneLine(kept.From)} no list came, {OneLine(Reason(kept))}", json => WriteReason(json, kept.File, Reason(kept))),
+        QueuePolicyChecked found => QueuePolicyReply.Of(found),
+        QueuePolicyFaulty faulty => QueuePolicyReply.Of(faulty),
         DmarcReportShown { Report: var report } => DmarcReply.Of(report),
         FileUnusable unusable => Reply.Say(unusable.Status, "fileUnusable",
             $"'{OneLine(unusable.File)}' cannot be used: {OneLine(unusable.Reason)}", json => WriteReason(json, unusable.File, unusable.Reason)),

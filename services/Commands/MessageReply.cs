@@ -68,20 +68,23 @@ internal static class MessageReply
 
     private static IEnumerable<ReplyPart> Parts(MessagesFound found)
     {
-        if (found.Messages.Count == 0)
+        if (found is { Messages.Count: 0, Next: null })
         {
             yield return new LinePart("Nothing was found; finished messages are forgotten after a while, and new ones are found once they are routed");
             yield break;
         }
-        yield return new TablePart(
-            ["id", "accepted", "from", ">size", "recipients", "Message-ID"],
-            [.. found.Messages.Select(message => (string[])
-            [
-                MessageIds.ToText(message.MessageId), Second(message.AcceptedAt), $"<{message.Sender}>", Units.Size(message.SizeBytes), States(message),
-                OneLine(message.HeaderId),
-            ])]);
-        if (found.HasMore)
-            yield return new LinePart($"... and more; '--before {MessageIds.ToText(found.Messages[^1].MessageId)}' goes on");
+        if (found.Messages.Count > 0)
+        {
+            yield return new TablePart(
+                ["id", "accepted", "from", ">size", "recipients", "Message-ID"],
+                [.. found.Messages.Select(message => (string[])
+                [
+                    MessageIds.ToText(message.MessageId), Second(message.AcceptedAt), $"<{message.Sender}>", Units.Size(message.SizeBytes), States(message),
+                    OneLine(message.HeaderId),
+                ])]);
+        }
+        if (found.Next is { } next)
+            yield return new LinePart($"... and more; '--before {MessageIds.ToText(next)}' goes on");
     }
 
     // "2 delivered, 1 queued"
@@ -102,7 +105,11 @@ internal static class MessageReply
                 json.WriteNumber(Json.Name(state), count);
             json.WriteEndObject();
         });
-        json.WriteBoolean("more", found.HasMore);
+        json.WriteBoolean("more", found.Next is not null);
+        if (found.Next is { } next)
+            json.WriteString("before", MessageIds.ToText(next));
+        else
+            json.WriteNull("before");
     }
 
     private static void Write(Utf8JsonWriter json, MessageFound found)
@@ -150,7 +157,7 @@ internal static class MessageReply
         json.WriteWait("wait", traced.Wait);
         json.WriteAll("attempts", recipient.Attempts, attempt =>
         {
-            json.WriteString("outcome", Json.Name(attempt.Outcome));
+            json.WriteString("outcome", attempt.IsUntried ? "notTried" : Json.Name(attempt.Outcome));
             json.WriteString("status", attempt.Status);
             json.WriteString("reply", attempt.Reply);
             json.WriteString("class", attempt.Class == ReplyClass.None ? "" : Json.Name(attempt.Class));

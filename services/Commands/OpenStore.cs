@@ -27,6 +27,10 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public Bans Bans => _services.GetRequiredService<Bans>();
 
+    public ApiTokens Tokens => _services.GetRequiredService<ApiTokens>();
+
+    public Suppressions Suppressions => _services.GetRequiredService<Suppressions>();
+
     public TimeProvider Time => _services.GetRequiredService<TimeProvider>();
 
     public TlsPolicies Tls => _services.GetRequiredService<TlsPolicies>();

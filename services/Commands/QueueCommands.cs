@@ -29,6 +29,11 @@ internal static class QueueCommands
         queue.Options.Add(by);
         queue.Options.Add(limit);
         queue.Subcommands.Add(List(tree));
+        var file = new Argument<string>("FILE") { Description = "as Queue:PolicyFile names it" };
+        queue.Subcommands.Add(CommandTree.Group(
+            "policy", "what destinations bear, when mail is tried again, what replies mean",
+            tree.CreateWithDns("check", "would Queue take this file, and what does each entry of it mean?", null, (_, line, _) =>
+                Task.FromResult(CheckReply.Of(QueuePolicyCheck.Read(line.GetRequiredValue(file)))), file)));
         queue.Subcommands.Add(tree.Create("pause", "hand nothing out any more, in all servers; mail is accepted as before", async (store, line, _) =>
             QueueReply.Of(await store.Queue.PauseAsync(tree.OperatorOf(line)))));
         queue.Subcommands.Add(tree.Create("resume", "hand out again what is due", async (store, line, _) =>

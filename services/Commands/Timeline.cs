@@ -63,7 +63,9 @@ internal static class Timeline
             yield break;
         }
         yield return $"{s_indent} routed to <{recipient.Address}>{from}, {(recipient.Route == RecipientRoute.Local ? "a maildrop here" : "by SMTP")}{(recipient.ReturnPath.Length > 0 ? $", as from <{recipient.ReturnPath}>" : "")}";
-        foreach (var (number, attempt) in recipient.Attempts.Index())
+        foreach (var untried in recipient.Attempts.Where(attempt => attempt.IsUntried))
+            yield return $"{Time(untried.FinishedAt)}   {untried.Status} {OneLine(untried.Reply)}";
+        foreach (var (number, attempt) in recipient.Attempts.Where(attempt => !attempt.IsUntried).Index())
         {
             var duration = attempt.FinishedAt - attempt.StartedAt;
             var host = $"{(attempt.RemoteHost.Length > 0 ? $" at {attempt.RemoteHost}" : "")}{(attempt.Worker.Length > 0 ? $" from {OneLine(attempt.Worker)}" : "")}";

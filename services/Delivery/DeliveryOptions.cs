@@ -254,11 +254,19 @@ public enum TlsPolicy
     /// <summary>Never in clear, and the certificate must be valid for the host's name.</summary>
     Verified,
 
-    /// <summary>Only to hosts whose certificate DNSSEC vouches for (RFC 7672); what has no TLSA records is not used.</summary>
+    /// <summary>
+    /// Mandatory DANE (RFC 7672 §6): only to hosts whose certificate DNSSEC vouches for; what has no TLSA records, or none that names a certificate, is not used.
+    /// </summary>
     Dane,
 
     /// <summary>Only as the domain's MTA-STS policy says, as if its mode were enforce (RFC 8461); without a policy mail waits.</summary>
     Sts,
+
+    /// <summary>
+    /// Opportunistic DANE (RFC 7672 §2.2): what has TLSA records that name a certificate is used as they say, what has others under TLS with any, and what
+    /// has none as if Opportunistic.
+    /// </summary>
+    OpportunisticDane,
 }
 
 /// <summary>Whether mail goes to addresses of a kind that no route leads to.</summary>
@@ -297,10 +305,10 @@ internal sealed class DeliveryListsValidator(IOptions<DnsOptions> dns) : IValida
     public ValidateOptionsResult Validate(string? name, DeliveryOptions options)
     {
         List<string> errors = [.. options.RouteTable.Errors, .. options.TlsTable.Errors];
-        if (options.Tls is TlsPolicy.Dane or TlsPolicy.Sts)
+        if (options.Tls is TlsPolicy.Dane or TlsPolicy.Sts or TlsPolicy.OpportunisticDane)
             errors.Add($"Delivery:Tls is {options.Tls}; it must be one of Opportunistic, None, Required, Verified, and {options.Tls} is for single domains (Delivery:TlsDomains)");
-        if (options.TlsTable.DemandsDane && !dns.Value.Validating)
-            errors.Add("Delivery:TlsDomains has Dane, which needs a resolver that validates: Dns:Validating must be true");
+        if (options.TlsTable.DanePolicy is { } dane && !dns.Value.Validating)
+            errors.Add($"Delivery:TlsDomains has {dane}, which needs a resolver that validates: Dns:Validating must be true");
         try
         {
             TrustedRoots.Read(options.TrustedRoots);

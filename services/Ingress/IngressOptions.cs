@@ -255,7 +255,7 @@ public sealed class ListenerOptions
 
     private const int SmtpPort = 25;
 
-    /// <summary>Its name in logs and metrics. Default: the kind in lower case.</summary>
+    /// <summary>Its name in logs, in what filters are told, and in settings that are about single listeners. Default: the kind in lower case.</summary>
     public string Name { get; set; } = "";
 
     /// <summary>Whom it is for. Default Mx.</summary>
@@ -313,7 +313,8 @@ public sealed class ListenerOptions
 
     internal bool IsSocket => Socket.Length > 0;
 
-    internal int PortOrDefault => Port ?? (Kind, Tls) switch
+    /// <summary>Where it listens.</summary>
+    public int PortOrDefault => Port ?? (Kind, Tls) switch
     {
         (ListenerKind.Mx, _) => SmtpPort,
         (ListenerKind.Lmtp, _) => LmtpPort,
@@ -321,7 +322,8 @@ public sealed class ListenerOptions
         _ => 587,
     };
 
-    internal string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
+    /// <summary>How it is called.</summary>
+    public string NameOrDefault => Name.Length > 0 ? Name : Kind.ToString().ToLowerInvariant();
 
     internal IPEndPoint EndPoint => new(IPAddress.Parse(Address), PortOrDefault);
 
@@ -383,13 +385,13 @@ internal sealed class IngressOptionsRules : IValidateOptions<IngressOptions>
             Validate($"Ingress:Listeners:{i}", options.Listeners[i], options, failures);
         for (var i = 0; i < options.Filters.Count; i++)
         {
-            options.Filters[i].Validate($"Ingress:Filters:{i}", failures);
+            options.Filters[i].Validate($"Ingress:Filters:{i}", options.Listeners, failures);
             if (options.Filters.Take(i).Any(other => other.Name == options.Filters[i].Name))
                 failures.Add($"Ingress:Filters:{i}:Name is '{options.Filters[i].Name}', as that of another filter; each must have a name of its own");
         }
 
         options.MtaSts.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.MtaSts)}", failures);
-        options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", failures);
+        options.Checks.Validate($"{IngressOptions.SectionName}:{nameof(IngressOptions.Checks)}", options.Listeners, failures);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }
 

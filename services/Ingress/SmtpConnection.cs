@@ -47,6 +47,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             MayNameClients = server.Listed(connection.Client, connection.Client).HasFlag(ClientTraits.NamesClients),
             Patience = _patience,
             Filters = server.BeginFilters(listener),
+            ListenerName = listener.Name,
             Authentication = listener.Authentication,
         };
         Listener = listener;
@@ -258,6 +259,7 @@ internal sealed partial class SmtpConnection : ILineSession, IAsyncDisposable
             IsNamedByProxy = true,
             Patience = _patience,
             Filters = _server.BeginFilters(Listener),
+            ListenerName = Listener.Name,
             Authentication = Listener.Authentication,
         };
         _patience.IsLoggedIn = account is not null;

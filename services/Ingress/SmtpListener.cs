@@ -42,7 +42,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
     public string? OwnResults { get; } = listener.Kind == ListenerKind.Lmtp ? null : ForgedResults.Key(options.AuthservId);
 
     /// <summary>What is asked of whoever comes here.</summary>
-    public ListenerChecks Checks { get; } = server.Checks.Of(listener.Kind);
+    public ListenerChecks Checks { get; } = server.Checks.Of(listener);
 
     public SmtpProfile Profile { get; } = new()
     {
@@ -63,7 +63,7 @@ internal sealed class SmtpListener(SmtpServer server, ListenerOptions listener, 
         TokenIssuer = server.Logins.TokenIssuer,
         OffersOldAuth = listener.OldAuthOrDefault,
         AllowsCleartextAuth = options.AllowCleartextAuth,
-        AsksAboutClientName = server.Checks.Of(listener.Kind).HasAny(CheckStage.Hello),
+        AsksAboutClientName = server.Checks.Of(listener).HasAny(CheckStage.Hello),
         RequiresAuth = listener.Kind == ListenerKind.Submission,
         OffersSmtpUtf8 = options.SmtpUtf8,
         OffersRequireTls = options.RequireTls,

@@ -71,16 +71,7 @@ internal sealed partial class SmtpServer(
     public TimeProvider Time => time;
 
     /// <summary>The filters of a session that begins; null: there are none on its listener.</summary>
-    public SessionFilters? BeginFilters(SmtpListener listener)
-    {
-        var kind = listener.Kind switch
-        {
-            ListenerKind.Submission => FilterListeners.Submission,
-            ListenerKind.Lmtp => FilterListeners.Lmtp,
-            _ => FilterListeners.Mx,
-        };
-        return filters.Begin(kind, listener.Name);
-    }
+    public SessionFilters? BeginFilters(SmtpListener listener) => filters.Begin(ListenerSet.KindsOf(listener.Kind), listener.Name);
 
     /// <summary>The operator lists the client: as one that relays, or, where LMTP is spoken, as one that hands mail in.</summary>
     /// <param name="proxy">Who speaks for it, and hands in what it brings; itself where nobody does.</param>

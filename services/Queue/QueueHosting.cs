@@ -40,6 +40,7 @@ public static class QueueHosting
         services.AddSingleton<DeliveryPause>();
         services.AddSenderRewriting();
         services.AddSingleton<ForwardedSender>();
+        services.AddSingleton<SuppressedRecipients>();
         services.AddSingleton<Router>();
         services.AddSingleton<AcceptedReports>();
         services.AddSingleton<EndpointGate>();
@@ -53,6 +54,7 @@ public static class QueueHosting
         services.AddSingleton(provider => new OverdueBatches(
             batchIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(batchIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();
+        services.AddSingleton<SuppressedFailures>();
         services.AddSingleton<OutcomeRecorder>();
         services.AddSingleton<DeadWorkers>();
         services.AddHostedService(provider => provider.GetRequiredService<DeadWorkers>());

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
@@ -120,6 +121,9 @@ public sealed class QueueOptions
     /// <summary>Reports by DMARC (RFC 7489 §7.2): who answers for ours, and where those of others come to.</summary>
     public DmarcReportOptions DmarcReports { get; init; } = new();
 
+    /// <summary>What puts recipients on the suppression lists of those senders that have one.</summary>
+    public SuppressionOptions Suppression { get; init; } = new();
+
     /// <summary>How long messages are remembered for operators after the last of their recipients had his end. Default 14 days.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan HistoryRetention { get; set; } = TimeSpan.FromDays(14);
@@ -158,6 +162,8 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
             options.RetrySteps = QueueOptions.DefaultRetrySteps;
         if (options.Uncertain.Steps.Count == 0)
             options.Uncertain.Steps = UncertainOptions.DefaultSteps;
+        if (options.Suppression.Classes.Count == 0)
+            options.Suppression.Classes = SuppressionOptions.DefaultClasses;
     }
 
     public ValidateOptionsResult Validate(string? name, QueueOptions options)
@@ -173,6 +179,7 @@ internal sealed class QueueOptionsRules : IPostConfigureOptions<QueueOptions>, I
         var failures = new List<string>();
         RetryStepsRule.Validate($"Queue:{nameof(QueueOptions.RetrySteps)}", options.RetrySteps, failures);
         options.Uncertain.Validate($"Queue:{nameof(QueueOptions.Uncertain)}", failures);
+        options.Suppression.Validate($"Queue:{nameof(QueueOptions.Suppression)}", failures);
         if (failures.Count == 0 && options.PolicyFile.Length > 0)
             QueuePolicyFile.Validate($"Queue:{nameof(QueueOptions.PolicyFile)}", options, failures);
         if (failures.Count > 0)

@@ -37,6 +37,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly UpDownCounter<long> _underWay;
     private readonly Counter<long> _routed;
     private readonly Counter<long> _rewritten;
+    private readonly Counter<long> _suppressed;
     private readonly Counter<long> _forgotten;
     private readonly Counter<long> _dispatched;
     private readonly Counter<long> _lost;
@@ -80,6 +81,8 @@ internal sealed class QueueTelemetry : IDisposable
         _routed = meter.CreateCounter<long>("mailpipeline.queue.routed", "{recipient}", "Recipients made by the router");
         _rewritten = meter.CreateCounter<long>(
             "mailpipeline.queue.senders_rewritten", "{recipient}", "Recipients elsewhere that an alias led a stranger's message to, by what became of its sender: rewritten, too_long, unfit");
+        _suppressed = meter.CreateCounter<long>(
+            "mailpipeline.queue.suppressed", "{recipient}", "Recipients that were not tried because they are on the suppression list of their sender, by cause: reply, complaint, operator");
         _forgotten = meter.CreateCounter<long>("mailpipeline.queue.forgotten", "{message}", "Messages whose hint was lost, routed by the reconciler");
         _dispatched = meter.CreateCounter<long>("mailpipeline.queue.dispatched", "{recipient}", "Recipients sent to workers, by route");
         _lost = meter.CreateCounter<long>("mailpipeline.queue.batches_lost", "{batch}", "Batches nobody claimed or reported, by route");
@@ -131,6 +134,8 @@ internal sealed class QueueTelemetry : IDisposable
             foreach (var outcome in (AttemptOutcome[])[AttemptOutcome.Deferred, AttemptOutcome.Failed])
                 _undelivered.Add(0, Tag("outcome", outcome), Tag("class", about));
         }
+        foreach (var cause in Enum.GetValues<SuppressionCause>())
+            _suppressed.Add(0, Tag("cause", cause));
         foreach (var state in Enum.GetValues<RecipientState>())
             _decided.Add(0, Tag("state", state));
         foreach (var kind in Enum.GetValues<ReportKind>())
@@ -190,6 +195,8 @@ internal sealed class QueueTelemetry : IDisposable
         SenderRewritingOutcome.TooLong => "too_long",
         _ => "unfit",
     }));
+
+    public void Suppressed(SuppressionCause cause) => _suppressed.Add(1, Tag("cause", cause));
 
     public void Forgotten(int messages) => _forgotten.Add(messages);
 

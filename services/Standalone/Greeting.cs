@@ -1,5 +1,8 @@
 using System.Globalization;
+using MailPipeline.Ingress;
+using MailPipeline.Mailbox;
 using MailPipeline.ServiceDefaults;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Standalone;
 
@@ -50,26 +53,29 @@ internal static class Greeting
 
     private static IEnumerable<string> Listeners(IConfiguration settings)
     {
-        foreach (var (service, protocol) in new[] { ("Ingress", "SMTP"), ("Mailbox", "POP3") })
+        // Also of those that a user has added, with what holds where he has said nothing.
+        foreach (var listener in ListenersOf<ListenerOptions>(settings, "Ingress"))
         {
-            foreach (var listener in settings.GetSection($"{service}:Listeners").GetChildren())
-            {
-                var tls = listener["Tls"] switch
-                {
-                    "Implicit" => "TLS",
-                    "None" => "no TLS",
-                    _ => protocol == "SMTP" ? "STARTTLS" : "STLS",
-                };
-                // It has no defaults here: it is open where the operator says so.
-                if (string.Equals(listener["Kind"], "Lmtp", StringComparison.OrdinalIgnoreCase))
-                    yield return $"  LMTP  {listener["Socket"] ?? $"{listener["Address"] ?? "127.0.0.1"}:{listener["Port"] ?? "24"}"} {listener["Name"] ?? "lmtp"}, {tls}";
-                else
-                    yield return string.Create(CultureInfo.InvariantCulture,
-                        $"  {protocol}  {listener["Address"]}:{listener["Port"],-6} {listener["Name"]}, {tls}");
-            }
+            var tls = listener.Tls switch { TlsMode.Implicit => "TLS", TlsMode.None => "no TLS", _ => "STARTTLS" };
+            yield return listener.Kind == ListenerKind.Lmtp
+                ? $"  LMTP  {(listener.Socket.Length > 0 ? listener.Socket : $"{listener.Address}:{listener.PortOrDefault}")} {listener.NameOrDefault}, {tls}"
+                : Line("SMTP", listener.Address, listener.PortOrDefault, listener.NameOrDefault, tls);
         }
-        yield return $"  HTTP  {settings["Http:Address"]}:{settings["Http:Port"],-6} /health/live /health/ready /metrics";
+
+        foreach (var listener in ListenersOf<MailboxListener>(settings, "Mailbox"))
+        {
+            var tls = listener.Tls switch { ListenerTls.Implicit => "TLS", ListenerTls.None => "no TLS", _ => "STLS" };
+            yield return Line("POP3", listener.Address, listener.Port, listener.Name, tls);
+        }
+
+        yield return $"  HTTP  {settings["Http:Address"]}:{settings["Http:Port"],-6} /health/live /health/ready /metrics{(settings.GetValue("Console:Enabled", true) ? " /api/v1" : "")}";
     }
+
+    private static string Line(string protocol, string address, int port, string name, string tls) =>
+        string.Create(CultureInfo.InvariantCulture, $"  {protocol}  {address}:{port,-6} {name}, {tls}");
+
+    private static IEnumerable<T> ListenersOf<T>(IConfiguration settings, string service)
+        where T : class => settings.GetSection($"{service}:Listeners").GetChildren().Select(listener => listener.Get<T>()!);
 
     private static string PortOf(IConfiguration settings, string service, string? kind) =>
         settings.GetSection($"{service}:Listeners").GetChildren()

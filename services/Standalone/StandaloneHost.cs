@@ -1,3 +1,4 @@
+using MailPipeline.Console;
 using MailPipeline.Delivery;
 using MailPipeline.Ingress;
 using MailPipeline.Mail;
@@ -67,6 +68,7 @@ internal static class StandaloneHost
         services.AddDeliverySettings();
         services.AddMailboxSettings();
         services.AddIngressSettings();
+        services.AddConsoleSettings();
         services.AddMailDatabaseSettings();
     }
 
@@ -88,9 +90,11 @@ internal static class StandaloneHost
         });
         // Behind the bus: at a stop its last hints still find it.
         builder.AddIngress();
+        builder.AddConsole();
 
         var app = builder.Build();
         app.MapServiceDefaults();
+        app.MapConsole();
         return app;
     }
 

@@ -63,7 +63,7 @@ public sealed class DeliveryQueue(
     /// <param name="after">Where the search before this one ended; null: from the beginning.</param>
     /// <param name="most">So many are found.</param>
     public Task<QueueListing> ListAsync(QueueFilter filter, QueuePlace? after, int most, CancellationToken cancellation) =>
-        new QueueSearch(list, _rules, directory, time).FindAsync(filter, after, most, cancellation);
+        new QueueSearch(list, waiting, _rules, directory, time).FindAsync(filter, after, most, cancellation);
 
     /// <param name="by">Who does it; noted with the pause.</param>
     public async Task<QueueResult> PauseAsync(OperatorIdentity by) =>

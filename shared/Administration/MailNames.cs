@@ -8,7 +8,7 @@ namespace MailPipeline.Administration;
 /// Domains and addresses as typed by an operator, by the grammar of the protocol. Each method returns null and the name in the form in
 /// which it is kept (<see cref="MailName.Key"/>), or why what was typed is none.
 /// </summary>
-internal static class MailNames
+public static class MailNames
 {
     private const int MaxDomain = 255; // RFC 5321 §4.5.3.1.2
     private const int MaxAccountLocalPart = 64;

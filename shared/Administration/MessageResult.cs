@@ -20,8 +20,8 @@ public sealed record MessageFound(MessageTimeline Message, IReadOnlyList<TracedR
     : MessageResult(ActStatus.Done);
 
 /// <param name="Messages">The latest first.</param>
-/// <param name="HasMore">There are others before them.</param>
-public sealed record MessagesFound(IReadOnlyList<MessageSummary> Messages, bool HasMore) : MessageResult(ActStatus.Done);
+/// <param name="Next">There may be others before this id, behind which the search goes on; null: there are none.</param>
+public sealed record MessagesFound(IReadOnlyList<MessageSummary> Messages, long? Next) : MessageResult(ActStatus.Done);
 
 /// <summary>All recipients that the change is for were changed.</summary>
 public sealed record MessageChanged(long MessageId, OperatorAction Action, int Recipients) : MessageResult(ActStatus.Done);

@@ -32,8 +32,8 @@ public sealed class Messages(
         var before = long.MaxValue;
         if (typedBefore is not null && !MessageIds.TryParse(typedBefore, out before))
             return new NotAMessageId(typedBefore);
-        var found = await search.FindAsync(wanted, before, limit + 1, cancellation);
-        return new MessagesFound([.. found.Take(limit)], found.Count > limit);
+        var (found, next) = await search.FindAsync(wanted, before, limit, cancellation);
+        return new MessagesFound(found, next);
     }
 
     /// <summary>Keeps the waiting recipients back until they are released.</summary>

@@ -56,6 +56,9 @@ public sealed record QueuePlace
 
         /// <summary>Queued, of who did not log in, by the domain of the reverse-path.</summary>
         OfSendersDomain = 4,
+
+        /// <summary>Queued or held, whose messages stand under the search term of the recipient or the sender.</summary>
+        OfTerm = 5,
     }
 
     private QueuePlace(Section part, WaitingPlace place) => (Part, Place) = (part, place);
@@ -92,8 +95,11 @@ public sealed record QueuePlace
 /// One search: along the indexes that there are, section by section, a page at a time, as long as its patience lasts. What it has not looked
 /// through then is left to the next one.
 /// </summary>
-internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader, MailDirectory directory, TimeProvider time)
+internal sealed class QueueSearch(WaitingListStore store, WaitingStore counts, WaitRulesReader reader, MailDirectory directory, TimeProvider time)
 {
+    /// <summary>While a setting changes, or a program, some processes of Queue do as before.</summary>
+    private static readonly TimeSpan s_rollout = TimeSpan.FromHours(1);
+
     /// <summary>Most often the first few are what is looked for. Each page that has none of it is followed by a larger one.</summary>
     private const int FirstPage = 250;
     private const int PageGrowth = 4;
@@ -109,6 +115,7 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
 
     private QueueFilter _filter = new();
     private WaitingFilter _rows = new();
+    private WaitingFilter _ofTerm = new();
     private string _domain = "";
     private DomainFilter? _domainsOf;
     private WaitRules? _rules;
@@ -122,6 +129,8 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
         _rules = await reader.ReadAsync(cancellation);
         _domain = filter.DomainKey.Length > 0 ? filter.DomainKey : await DomainOfRecipientAsync(cancellation);
         var sections = Plan();
+        if (Term is { } term && sections.Exists(section => section != QueuePlace.Section.Unrouted))
+            sections = await PlanByTermAsync(sections, term, cancellation);
         var place = after;
         while (true)
         {
@@ -136,6 +145,7 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
             var found = _found.Count;
             var next = place.Part switch
             {
+                QueuePlace.Section.OfTerm => await OfTermAsync(place.Place, most - _found.Count, cancellation),
                 QueuePlace.Section.Held => await HeldAsync(place.Place, most - _found.Count, cancellation),
                 QueuePlace.Section.Unrouted => await UnroutedAsync(place.Place, most - _found.Count, cancellation),
                 _ => await QueuedAsync(place, most - _found.Count, cancellation),
@@ -208,6 +218,43 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
         }
     }
 
+    /// <summary>
+    /// What the messages stand under that are looked for; null: there is nothing of that. Of a sender there may be as many as there are in all: where a domain or a
+    /// reason is named as well, the indexes of these have fewer.
+    /// </summary>
+    private long? Term => _filter.Recipient is { Length: > 0 } recipient ? WaitingListStore.TermOfRecipient(recipient)
+        : _filter is { ReversePath: { } path, Domain: null, Reason: null } ? WaitingListStore.TermOfSender(path) : null;
+
+    /// <summary>The few first that stand under the term. All others need be looked through only where some that wait may not stand under theirs.</summary>
+    private async Task<List<QueuePlace.Section>> PlanByTermAsync(List<QueuePlace.Section> sections, long term, CancellationToken cancellation)
+    {
+        _ofTerm = _rows with { ExceptFlows = [] };
+        // An account's mail is its own under any reverse-path; by the recipient's term it is found with the others.
+        var byRecipient = _filter.Recipient is { Length: > 0 };
+        if (byRecipient && _filter.ReversePath is { Length: > 0 } path)
+            _ofTerm = _ofTerm with { Sender = null, AccountOrSender = path };
+        List<QueuePlace.Section> first = byRecipient || !sections.Contains(QueuePlace.Section.OfAccount)
+            ? [QueuePlace.Section.OfTerm] : [QueuePlace.Section.OfAccount, QueuePlace.Section.OfTerm];
+        var from = _rules!.Queue.SearchableSince + s_rollout;
+        if (from is not null && await counts.FindOldestSampledAsync(cancellation) >= from)
+            return [.. first, .. sections.Where(section => section == QueuePlace.Section.Unrouted)];
+        _rows = _rows with
+        {
+            ExceptTerm = term,
+            AcceptedBefore = from is { } time && !(_rows.AcceptedBefore <= time) ? time : _rows.AcceptedBefore,
+        };
+        return [.. first, .. sections.Except(first)];
+    }
+
+    private async Task<WaitingPlace?> OfTermAsync(WaitingPlace place, int most, CancellationToken cancellation)
+    {
+        var account = _filter.Recipient is { Length: > 0 } ? "" : _filter.ReversePath ?? "";
+        var page = await store.FindByTermAsync(
+            _ofTerm, Term!.Value, _filter.DomainKey, _filter.Below, account, place, most, _rules!.Now, cancellation, _page);
+        await AddAsync(page, cancellation);
+        return page.Next;
+    }
+
     private async Task<WaitingPlace?> QueuedAsync(QueuePlace at, int most, CancellationToken cancellation)
     {
         var (rows, place) = (RowsOf(at.Part), at.Place);
@@ -246,6 +293,8 @@ internal sealed class QueueSearch(WaitingListStore store, WaitRulesReader reader
             return _rows;
         return section switch
         {
+            // Of an account's mail nothing is left to the term of the sender.
+            QueuePlace.Section.OfAccount when _filter.Recipient is not { Length: > 0 } => _ofTerm with { Sender = null, Flow = path },
             QueuePlace.Section.OfAccount => _rows with { Sender = null, Flow = path },
             QueuePlace.Section.OfSendersDomain => _rows with { Flow = FlowKey.Of("", path) },
             _ => _rows with { ExceptFlows = [path, FlowKey.Of("", path)] },

@@ -25,6 +25,9 @@ public sealed record AttemptResult(
 {
     /// <summary>What it was about, as the queue says of an attempt that did not deliver.</summary>
     public ReplyClass Class { get; init; }
+
+    /// <summary>Nobody was spoken to: why a recipient was given up before his first attempt.</summary>
+    public bool IsUntried { get; init; }
 }
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>

@@ -64,7 +64,10 @@ public static class MailHosting
         services.AddSingleton<FlushStore>();
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
+        services.AddSingleton<SuppressionStore>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<ApiTokenStore>();
+        services.AddSingleton<ApiAnswerStore>();
         services.AddSingleton<SecretStore>();
         services.AddSingleton<LoginFailureStore>();
         services.AddSingleton<StsPolicyStore>();

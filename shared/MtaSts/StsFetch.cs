@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.MtaSts;
@@ -28,8 +29,6 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
 
     /// <summary>Fetches under way at once; others wait for their turn, and their time runs.</summary>
     private const int MostAtOnce = 50;
-
-    private const int MostHeaderKilobytes = 16;
 
     private const string Path = "/.well-known/mta-sts.txt";
 
@@ -83,20 +82,12 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
 
     private async Task<(string? Text, string Error)> ReadAsync(string host, Uri page, CancellationToken cancellation)
     {
-        // Of each fetch alone: policies are fetched once a day, and a connection that is kept would be one to a stranger.
-        using var handler = new SocketsHttpHandler
+        // Which addresses may be asked is for the hosts' own look-up to say: a server goes to none that a stranger has no business to lead it to.
+        using var handler = StrangersPage.Handler((asked, given) => hosts.FindAsync(asked.Host).WaitAsync(given));
+        handler.SslOptions = new SslClientAuthenticationOptions
         {
-            AllowAutoRedirect = false,
-            UseProxy = false,
-            UseCookies = false,
-            ActivityHeadersPropagator = null,
-            MaxResponseHeadersLength = MostHeaderKilobytes,
-            ConnectCallback = ConnectAsync,
-            SslOptions = new SslClientAuthenticationOptions
-            {
-                CertificateChainPolicy = TrustedRoots.ChainPolicy(),
-                RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsGood(host, certificate, chain, errors),
-            },
+            CertificateChainPolicy = TrustedRoots.ChainPolicy(),
+            RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsGood(host, certificate, chain, errors),
         };
         using var client = new HttpMessageInvoker(handler);
         using var request = new HttpRequestMessage(HttpMethod.Get, page);
@@ -113,34 +104,6 @@ public sealed class StsFetch(IPolicyHosts hosts, TrustedRoots roots, TimeSpan ti
         await using var body = await response.Content.ReadAsStreamAsync(cancellation);
         var length = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation);
         return length > MostBytes ? (null, $"{host} sent more than {MostBytes} octets") : (Encoding.Latin1.GetString(buffer, 0, length), "");
-    }
-
-    // Which addresses may be asked is for the hosts' own look-up to say: a server goes to none that a stranger has no business to lead it to.
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
-    {
-        var found = await hosts.FindAsync(context.DnsEndPoint.Host).WaitAsync(cancellation);
-        Exception failure = new IOException($"{context.DnsEndPoint.Host} has no address that can be used");
-        foreach (var endPoint in found)
-        {
-            var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            try
-            {
-                await socket.ConnectAsync(endPoint, cancellation);
-                return new NetworkStream(socket, ownsSocket: true);
-            }
-            catch (SocketException error)
-            {
-                socket.Dispose();
-                failure = error;
-            }
-            catch
-            {
-                socket.Dispose();
-                throw;
-            }
-        }
-
-        throw failure;
     }
 
     /// <summary>RFC 8461 §3.3: by a subjectAltName, which a common name does not stand for.</summary>

@@ -43,15 +43,15 @@ public sealed class ScramKeys
     }
 
     /// <summary>
-    /// Keys that no password has, the same for a name at every call: who asks for a name that nobody has, or that has no keys, is told as
-    /// much as for any other.
+    /// Keys that no password has, the same for a name at every call, others for another number of iterations, as of an account: who asks for a name that
+    /// nobody has, or that has no keys, is told as much as for any other.
     /// </summary>
     /// <param name="secret">Known to nobody else: who knew it could tell the names that have keys.</param>
     public static ScramKeys Decoy(byte[] secret, string name, int iterations)
     {
         return new ScramKeys(iterations, Derive("salt")[..SaltBytes], Derive("stored key"), Derive("server key"));
 
-        byte[] Derive(string what) => HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes($"{what}\0{name}"));
+        byte[] Derive(string what) => HMACSHA256.HashData(secret, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{what}\0{iterations}\0{name}")));
     }
 
     /// <summary>As LDAP and PostgreSQL write it (RFC 5803): "SCRAM-SHA-256$iterations:salt$stored key:server key", octets in base64.</summary>

@@ -88,6 +88,21 @@ public static class PolicyFiles
         }
     }
 
+    /// <summary>What a file says, for who only wants to know; null: something is wrong with it, which is among the failures then.</summary>
+    public static TPolicy? Find<TPolicy>(string path, Func<byte[], List<string>, TPolicy?> parse, List<string> failures)
+        where TPolicy : class
+    {
+        try
+        {
+            return Parse(Read(path), parse, failures);
+        }
+        catch (Exception unreadable) when (unreadable is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            failures.Add($"it cannot be read: {unreadable.Message}");
+            return null;
+        }
+    }
+
     /// <summary>The settings that the file has, by the rules of all settings; null where it is no JSON of them, which is among the failures then.</summary>
     /// <param name="section">What messages call them by.</param>
     public static TOptions? ReadOptions<TOptions>(byte[] bytes, string section, List<string> failures)

@@ -25,11 +25,12 @@ public static partial class ServiceHost
     /// <param name="connections">Connection strings without which the service is not part of a cluster.</param>
     /// <param name="settings">Adds the service's settings alone; they are checked before anything is composed.</param>
     /// <param name="compose">Adds the store, the service, and the bus with its consumers.</param>
+    /// <param name="map">Maps what the service answers at its HTTP port beside health and metrics; null: nothing.</param>
     /// <param name="cancellation">The same as SIGTERM.</param>
     /// <returns>The exit code: 0 after an orderly stop, 2 when it cannot start as it is configured.</returns>
     public static async Task<int> RunAsync(
         string serviceName, string[] args, IReadOnlyList<string> connections, Action<IServiceCollection> settings, Action<WebApplicationBuilder> compose,
-        CancellationToken cancellation = default)
+        Action<WebApplication>? map = null, CancellationToken cancellation = default)
     {
         using var hangup = Hangup.Hold();
         IConfiguration configuration = new ConfigurationBuilder().Build();
@@ -60,6 +61,7 @@ public static partial class ServiceHost
             builder.Services.AddSingleton<IHostedService>(new HealthDoor.HandOver(door));
             await using var app = builder.Build();
             app.MapServiceDefaults();
+            map?.Invoke(app);
             hangup.ListenFor(app.Services, now => now.CheckSettings(AddSettings));
             return await RunAsync(
                 app, door,

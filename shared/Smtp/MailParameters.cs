@@ -72,12 +72,12 @@ internal struct MailParameters
     public static SmtpReply? BodyType(ref MailParameters parameters, ReadOnlySpan<byte> value, bool hasValue)
     {
         if (parameters._hasBody)
-            return Replies.C501BadArgument;
+            return Replies.C501BadBody;
         parameters._hasBody = true;
         if (Ascii.EqualsIgnoreCase(value, "8BITMIME"u8))
             parameters.Body = SmtpBody.EightBitMime;
         else if (!Ascii.EqualsIgnoreCase(value, "7BIT"u8))
-            return Replies.C501BadArgument;
+            return Replies.C501BadBody;
         return null;
     }
 

@@ -53,6 +53,7 @@ public static class Replies
     public static readonly SmtpReply C500SayLhlo = new(500, "5.5.1", "LMTP is spoken here; greet with LHLO");
     public static readonly SmtpReply C500LineTooLong = new(500, "5.5.2", "Line too long");
     public static readonly SmtpReply C501BadArgument = new(501, "5.5.4", "Syntax error in parameters");
+    public static readonly SmtpReply C501BadBody = new(501, "5.5.4", "BODY is 7BIT or 8BITMIME, and stands once");
     public static readonly SmtpReply C501BadNotify = new(501, "5.5.4", "NOTIFY is NEVER alone, or some of SUCCESS, FAILURE and DELAY, each once");
     public static readonly SmtpReply C501BadOrcpt = new(501, "5.5.4", "ORCPT is a type, a semicolon and an address in xtext, all of it printable");
     public static readonly SmtpReply C501BadHoldFor = new(501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999");

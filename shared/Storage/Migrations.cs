@@ -375,5 +375,35 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             // reply_class: what it was about where it did not deliver; see ReplyClass. 0: nothing is said.
             "ALTER TABLE attempts ADD COLUMN reply_class BIGINT NOT NULL DEFAULT 0",
         ],
+        [
+            // Tokens by which programs come to the operator's acts: a digest of each. scopes: see ApiScopes. domain, account: what it is for; both empty: everything.
+            // until_at, used_at: 0: never.
+            """
+            CREATE TABLE api_tokens (
+                name TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, scopes BIGINT NOT NULL, domain TEXT NOT NULL, account TEXT NOT NULL, made_at BIGINT NOT NULL,
+                made_by TEXT NOT NULL, until_at BIGINT NOT NULL, used_at BIGINT NOT NULL)
+            """,
+
+            // Answers to requests that came with a key. name, request: digests. status 0: it is being done.
+            """
+            CREATE TABLE api_answers (
+                name TEXT PRIMARY KEY, request TEXT NOT NULL, began_at BIGINT NOT NULL, status BIGINT NOT NULL, location TEXT NOT NULL, type TEXT NOT NULL,
+                body TEXT NOT NULL)
+            """,
+            "CREATE INDEX api_answers_began ON api_answers (began_at)",
+        ],
+        [
+            // Senders that have a suppression list: an account, or a domain of reverse-paths. keep_for: how long who comes to it stays, in milliseconds; 0: for good.
+            "CREATE TABLE suppression_senders (sender TEXT PRIMARY KEY, since BIGINT NOT NULL, keep_for BIGINT NOT NULL, set_by TEXT NOT NULL)",
+
+            // Who is not sent mail of a sender. id: a hash of both. cause: see SuppressionCause. until_at: the largest number: for good.
+            """
+            CREATE TABLE suppressions (
+                id {id}, sender TEXT NOT NULL, address TEXT NOT NULL, cause BIGINT NOT NULL, reason TEXT NOT NULL, since BIGINT NOT NULL,
+                until_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX suppressions_sender ON suppressions (sender, address)",
+            "CREATE INDEX suppressions_until ON suppressions (until_at)",
+        ],
     ];
 }

@@ -46,6 +46,7 @@ internal enum SharedRows
     GreylistNetworks,
     Bans,
     StsPolicies,
+    Suppressions,
     IdBlocks,
 }
 

@@ -41,13 +41,10 @@ internal sealed class AdministrationFixture : IAsyncDisposable
         where T : notnull => _services.GetRequiredService<T>();
 
     /// <summary>Accepts and routes one message; the domain of each recipient is that of its address.</summary>
-    public async Task<IReadOnlyList<Recipient>> QueueAsync(params string[] recipients)
-    {
-        var message = await AcceptAsync(recipients);
-        var made = await Get<QueueStore>().RouteAsync(
-            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))])]);
-        return [.. made.Select(row => row.Recipient)];
-    }
+    public Task<IReadOnlyList<Recipient>> QueueAsync(params string[] recipients) => QueueAsync(recipients, isSearchable: false);
+
+    /// <summary>The same of one that stands under search terms.</summary>
+    public Task<IReadOnlyList<Recipient>> QueueSearchableAsync(params string[] recipients) => QueueAsync(recipients, isSearchable: true);
 
     public async Task<Envelope> AcceptAsync(params string[] recipients)
     {
@@ -62,6 +59,14 @@ internal sealed class AdministrationFixture : IAsyncDisposable
 
     public Task<Claim> ClaimAsync(long batch, params Recipient[] recipients) => Get<ClaimStore>().TakeAsync(
         batch, recipients[0].Address.Split('@')[1], recipients, begun: true, TestContext.Current.CancellationToken);
+
+    private async Task<IReadOnlyList<Recipient>> QueueAsync(string[] recipients, bool isSearchable)
+    {
+        var message = await AcceptAsync(recipients);
+        var made = await Get<QueueStore>().RouteAsync([new RoutedMessage(
+            message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))], IsSearchable: isSearchable)]);
+        return [.. made.Select(row => row.Recipient)];
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -26,6 +26,7 @@ public sealed class AuditTests : IAsyncLifetime
         var id = "";
         using var folder = new TempFolder();
         var keys = new DkimKeys(new KeyFolder(folder.FullPath), _operator.Get<AuditLog>());
+        var lists = _operator.Get<Suppressions>();
         // The act, what is noted of it (null: nothing), and how many recipients it changed.
         (string Act, Func<Task> Run, OperatorAction? Noted, string Subject, int Recipients)[] acts =
         [
@@ -65,6 +66,22 @@ public sealed class AuditTests : IAsyncLifetime
             ("Bans.AddAsync", () => _operator.Get<Bans>().AddAsync("2001:DB8::/32", TimeSpan.FromHours(1), "", By), OperatorAction.BanSet, "BAN", 0),
             ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/33", By), null, "", 0),
             ("Bans.LiftAsync", () => _operator.Get<Bans>().LiftAsync("2001:db8::/32", By), OperatorAction.BanLifted, "2001:db8::/32", 0),
+            ("ApiTokens.MakeAsync", () => _operator.Get<ApiTokens>().MakeAsync("a token", ApiScopes.Read, "", null, By, Cancellation), null, "", 0),
+            ("ApiTokens.MakeAsync", () => _operator.Get<ApiTokens>().MakeAsync("t", ApiScopes.Read | ApiScopes.Operate, "", null, By, Cancellation), OperatorAction.TokenMade, "t: read, operate", 0),
+            ("ApiTokens.MakeAsync", () => _operator.Get<ApiTokens>().MakeAsync("t", ApiScopes.Read, "", null, By, Cancellation), null, "", 0),
+            ("ApiTokens.RemoveAsync", () => _operator.Get<ApiTokens>().RemoveAsync("t", By), OperatorAction.TokenRemoved, "t: read, operate", 0),
+            ("ApiTokens.RemoveAsync", () => _operator.Get<ApiTokens>().RemoveAsync("t", By), null, "", 0),
+            ("Suppressions.AddAsync", () => lists.AddAsync("example.net", "a@example.com", null, "", By, Cancellation), null, "", 0),
+            ("Suppressions.ImportAsync", () => lists.ImportAsync("example.net", new StringReader("a@example.com"), "x", null, By, Cancellation), null, "", 0),
+            ("Suppressions.EndAsync", () => lists.EndAsync("example.net", By), null, "", 0),
+            ("Suppressions.BeginAsync", () => lists.BeginAsync("gone@example.net", null, By, Cancellation), null, "", 0),
+            ("Suppressions.BeginAsync", () => lists.BeginAsync("Example.NET", null, By, Cancellation), OperatorAction.SuppressionBegun, "example.net", 0),
+            ("Suppressions.AddAsync", () => lists.AddAsync("example.net", "A@example.com", null, "", By, Cancellation), OperatorAction.RecipientSuppressed, "a@example.com of example.net", 1),
+            ("Suppressions.RemoveAsync", () => lists.RemoveAsync("example.net", "b@example.com", By), null, "", 0),
+            ("Suppressions.RemoveAsync", () => lists.RemoveAsync("example.net", "a@example.com", By), OperatorAction.RecipientUnsuppressed, "a@example.com of example.net", 1),
+            ("Suppressions.ImportAsync", () => lists.ImportAsync("example.net", new StringReader("nobody"), "x", null, By, Cancellation), null, "", 0),
+            ("Suppressions.ImportAsync", () => lists.ImportAsync("example.net", new StringReader("a@example.com\nb@example.com"), "x", null, By, Cancellation), OperatorAction.SuppressionsImported, "example.net from x", 2),
+            ("Suppressions.EndAsync", () => lists.EndAsync("example.net", By), OperatorAction.SuppressionEnded, "example.net", 0),
             ("DeliveryQueue.ResumeAsync", () => _operator.Queue.ResumeAsync(By), null, "", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), OperatorAction.DeliveryPaused, "all mail", 0),
             ("DeliveryQueue.PauseAsync", () => _operator.Queue.PauseAsync(By), null, "", 0),

@@ -85,8 +85,10 @@ public sealed class QueueListTests : IAsyncLifetime
     }
 
     /// <summary>Who logged in takes turns as an account, everybody else as a domain; an account may send under another address.</summary>
-    [Fact]
-    public async Task A_sender_is_found_by_address_account_and_domain()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_sender_is_found_by_address_account_and_domain(bool isSearchable)
     {
         await AcceptFromAsync("", "ann@example.org", "a@one.example");
         await AcceptFromAsync("ann@example.org", "ann@example.org", "b@one.example");
@@ -118,7 +120,40 @@ public sealed class QueueListTests : IAsyncLifetime
             await using var content = _operator.Get<MessageStore>().CreateContent(id);
             await content.AppendAsync("x"u8.ToArray(), Cancellation);
             await _operator.Get<MessageStore>().AcceptAsync(message, content, Cancellation);
-            await _operator.Get<QueueStore>().RouteAsync([new RoutedMessage(message, [new RoutedRecipient(recipient, "", recipient.Split('@')[1], RecipientRoute.Remote)])]);
+            await _operator.Get<QueueStore>().RouteAsync([new RoutedMessage(message, [new RoutedRecipient(recipient, "", recipient.Split('@')[1], RecipientRoute.Remote)], IsSearchable: isSearchable)]);
+        }
+    }
+
+    /// <summary>Where all that wait stand under search terms, nothing else is looked through; where some may not, they are found as well.</summary>
+    [Fact]
+    public async Task Those_under_the_term_come_first_and_the_others_are_looked_through_only_where_it_is_needed()
+    {
+        await _operator.QueueAsync([.. Enumerable.Range(0, 300).Select(i => $"user{i}@example.net"), "bob@example.net"]);
+        await _operator.Get<QueueStateStore>().UpdateAsync(new(1000, 1000, null, []) { SearchableSince = Now }, Cancellation);
+        _operator.Time.Advance(TimeSpan.FromHours(2));
+        var first = await _operator.QueueSearchableAsync("Bob@example.net", "carl@example.net");
+        var held = await _operator.QueueSearchableAsync("bob@example.net");
+        await _operator.Messages.HoldAsync(MessageIds.ToText(held[0].MessageId), new("joe"), Cancellation);
+
+        foreach (var filter in (QueueFilter[])[new() { Recipient = "BOB@example.net" }, new() { Recipient = "bob@example.net", Sender = "ann@example.org" }])
+        {
+            var all = await ListAsync(filter);
+            Assert.Equal((3, null), (all.Entries.Count, all.Next));
+            Assert.Equal([first[0].MessageId, held[0].MessageId], all.Entries.Take(2).Select(entry => entry.MessageId));
+            Assert.True(all.Looked >= 300);
+        }
+        Assert.Single((await ListAsync(new() { Recipient = "bob@example.net", Reason = WaitKind.HeldByOperator })).Entries);
+
+        // As it is counted where very much waits: all of it came since.
+        await _operator.Get<SampleStore>().SaveAsync(
+            [new(WaitingBy.Reason, Now, 3, 0, 1, [new("due", 3, 0, 3, null, WaitKind.Due, first[0].RecipientId, 0)])]);
+        foreach (var (filter, found) in ((QueueFilter, int)[])[
+            (new() { Recipient = "bob@example.net" }, 2), (new() { Recipient = "bob@example.net", Domain = "example.com" }, 0),
+            (new() { Recipient = "bob@example.net", Reason = WaitKind.Due }, 1), (new() { Recipient = "nobody@example.net" }, 0), (new() { Sender = "ann@example.org" }, 3)])
+        {
+            var listing = await ListAsync(filter);
+            Assert.Equal((found, null), (listing.Entries.Count, listing.Next));
+            Assert.InRange(listing.Looked, 0, 3);
         }
     }
 

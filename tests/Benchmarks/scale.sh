@@ -3,14 +3,17 @@
 # services over it, and measures. README.md says what each row is.
 #
 #   tests/Benchmarks/scale.sh [--no-build] [recipients (1000000)] [domains (20000)]
+#   tests/Benchmarks/scale.sh [--no-build] noworkers [recipients (300000)] [domains (10000)]    all of it due, and nobody there to take it
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=1
 [[ ${1:-} == --no-build ]] && build=0 && shift
-[[ $# -le 2 && "${1:-1}${2:-1}" =~ ^[0-9]+$ ]] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64; }
-recipients=${1:-1000000} domains=${2:-20000}
+kind=waiting recipients=1000000 domains=20000 fill=(-v due=1800000 -v spread=3600000 -v failing=1 -v site=)
+[[ ${1:-} == noworkers ]] && kind=noworkers recipients=300000 domains=10000 fill=(-v due=-3600000 -v spread=3600000 -v failing=0) && shift
+[[ $# -le 2 && "${1:-1}${2:-1}" =~ ^[0-9]+$ ]] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+recipients=${1:-$recipients} domains=${2:-$domains}
 [[ $(id -u) == 0 ]] || { echo "scale.sh: PostgreSQL and RabbitMQ need root to become their users" >&2; exit 77; }
 if ((build)); then
     for service in Queue Delivery Mailbox Ingress Commands; do
@@ -38,6 +41,21 @@ seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f"
 
 pid_of() { printf '%s\n' "${cluster_pids[@]}" | awk -v part="$1" '$1 == part { print $2 }'; }
 
+cores() { awk -v t="$1" -v h="$ticks_per_second" 'BEGIN { printf "%.2f", t / h / 60 }'; }
+
+# A minute of Queue and PostgreSQL.
+minute_row() { # what bound
+    local queue_before postgres_before queue_ticks postgres_ticks
+    queue_before=$(ticks_of Queue) postgres_before=$(ticks_of PostgreSQL)
+    sleep 60
+    queue_ticks=$(($(ticks_of Queue) - queue_before)) postgres_ticks=$(($(ticks_of PostgreSQL) - postgres_before))
+    row "$1 ($(cores $queue_ticks) of Queue)" "$(cores $((queue_ticks + postgres_ticks)))" cores "$2"
+}
+
+memory_row() {
+    row "memory of Queue (PSS)" "$(awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$(pid_of Queue)/smaps_rollup")" MB 350
+}
+
 # User and system time so far of a part and its children, those that have ended too, in ticks.
 ticks_of() { cpu_ticks_by_part | awk -v part="$1" '$1 == part { print $2 }'; }
 
@@ -46,9 +64,11 @@ start_rabbitmq
 start_redis
 # The schema is the program's own.
 (cd "$work" && "$mail" domain add example.org >/dev/null)
+# As its workers have found it when they were there.
+[[ $kind == noworkers ]] && fill+=(-v "site=127.0.0.1:$sink_port")
 echo "filling: $recipients recipients of $domains domains" >&2
 programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
-"$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -v ON_ERROR_STOP=1 -qAt -v n="$recipients" -v d="$domains" -f "$here/scale.sql"
+"$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -v ON_ERROR_STOP=1 -qAt -v n="$recipients" -v d="$domains" "${fill[@]}" -f "$here/scale.sql"
 "$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -qAtc "SELECT 'database: ' || pg_size_pretty(pg_database_size('mail'))" >&2
 
 echo "| what | measured | bound | kept |"
@@ -58,6 +78,21 @@ start_service Queue --Queue:SiloPort=$((11111 + source_port_offset))
 queue_number=$((${#cluster_pids[@]} - 1))
 wait_until_ready $queue_number
 row "start of Queue until it is ready" "$(seconds_since "$began")" s 5
+
+if [[ $kind == noworkers ]]; then
+    # Once it has counted what there is.
+    sleep 20
+    minute_row "CPU of Queue and PostgreSQL with neither Delivery nor Mailbox, in a minute" 0.1
+    start_service Mailbox --Mailbox:Listeners:0:Address=127.0.0.1 --Mailbox:Listeners:0:Port=$((2110 + source_port_offset))
+    wait_until_ready $((${#cluster_pids[@]} - 1))
+    sleep 10
+    minute_row "CPU of Queue and PostgreSQL without Delivery, in a minute" 0.1
+    memory_row
+    start_service Delivery "--Delivery:Routes=*=127.0.0.1:$sink_port"
+    read -r first more < <(python3 "$here/noworkers.py" "$sink_port" "http://127.0.0.1:$((http_port + ${#cluster_pids[@]} - 1))/health/ready")
+    row "first message out after Delivery is back on the bus ($more in the ten seconds after it)" "$first" s 1
+    exit $missed
+fi
 
 start_service Delivery "--Delivery:Routes=*=127.0.0.1:$sink_port"
 start_service Mailbox --Mailbox:Listeners:0:Address=127.0.0.1 --Mailbox:Listeners:0:Port=$((2110 + source_port_offset))
@@ -100,12 +135,7 @@ done
 time_mail "mail queue list --reply, of one" queue list --reply "user$middle is full"
 time_mail "mail queue list --domain --reply, of one" queue list --domain "$middle_domain" --reply "user$middle is full"
 
-queue_pid=$(pid_of Queue)
 sleep 20
-queue_before=$(ticks_of Queue) postgres_before=$(ticks_of PostgreSQL)
-sleep 60
-queue_ticks=$(($(ticks_of Queue) - queue_before)) postgres_ticks=$(($(ticks_of PostgreSQL) - postgres_before))
-cores() { awk -v t="$1" -v h="$ticks_per_second" 'BEGIN { printf "%.2f", t / h / 60 }'; }
-row "memory of Queue (PSS)" "$(awk '/^Pss:/ { printf "%.0f", $2 / 1024 }' "/proc/$queue_pid/smaps_rollup")" MB 350
-row "CPU of Queue and PostgreSQL at rest, in a minute ($(cores $queue_ticks) of Queue)" "$(cores $((queue_ticks + postgres_ticks)))" cores 0.3
+memory_row
+minute_row "CPU of Queue and PostgreSQL at rest, in a minute" 0.3
 exit $missed

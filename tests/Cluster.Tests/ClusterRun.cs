@@ -88,9 +88,13 @@ internal sealed class ClusterRun : IAsyncDisposable
     public ClusterServers Servers => _servers.Servers;
 
     /// <summary>Adds a far end for these domains; before the start of a cluster of its own.</summary>
-    public SinkServer AddSink(SinkScript script, params string[] domains)
+    public SinkServer AddSink(SinkScript script, params string[] domains) => AddSinkAt(_sinks.Count, script, domains);
+
+    /// <summary>Adds the far end of this run's room that bears little, as the policy of the <see cref="ImpatientCluster"/> says.</summary>
+    public SinkServer AddLimitedSink(SinkScript script, params string[] domains) => AddSinkAt(SharedCluster.FarEnds - 1, script, domains);
+
+    private SinkServer AddSinkAt(int farEnd, SinkScript script, string[] domains)
     {
-        var farEnd = _sinks.Count;
         if (_shared is not null)
             Assert.True(farEnd < SharedCluster.FarEnds, "a room has too few far ends");
         var sink = new SinkServer(domains[0], script, Arrived, port: _shared?.Port(_room, farEnd) ?? 0);

@@ -36,7 +36,7 @@ public sealed class FaultTests(ImpatientCluster shared)
     /// <param name="withoutMembership">Longer than silos take to suspect each other.</param>
     private async Task BreakInTurnAsync(int messages, int kills, double mostPause, TimeSpan withoutMembership)
     {
-        var faults = await RunAsync(messages, TimeSpan.FromMilliseconds(150), async faults =>
+        var faults = await RunAsync(messages, TimeSpan.FromMilliseconds(150), mostBulk: messages / 5, async faults =>
         {
             for (var i = 0; i < kills; i++)
             {
@@ -68,7 +68,7 @@ public sealed class FaultTests(ImpatientCluster shared)
     public async Task Thirty_minutes_of_random_faults_lose_nothing()
     {
         var time = TimeSpan.FromMinutes(Minutes());
-        var faults = await RunAsync(0, TimeSpan.FromMilliseconds(500), BreakAtRandomAsync);
+        var faults = await RunAsync(0, TimeSpan.FromMilliseconds(500), mostBulk: int.MaxValue, BreakAtRandomAsync);
         Assert.True(faults.EndedByThemselves <= faults.FrozenSilos, $"{faults}");
 
         async Task BreakAtRandomAsync(Faults faults)
@@ -84,20 +84,22 @@ public sealed class FaultTests(ImpatientCluster shared)
 
     /// <param name="messages">At least; as long as things fail, more are sent.</param>
     /// <param name="pace">Between two messages of one of the twenty connections.</param>
-    private async Task<Faults> RunAsync(int messages, TimeSpan pace, Func<Faults, Task> breakThings)
+    /// <param name="mostBulk">Messages of one sender to the far end that bears little.</param>
+    private async Task<Faults> RunAsync(int messages, TimeSpan pace, int mostBulk, Func<Faults, Task> breakThings)
     {
         var seed = Load.Seed();
         Figures.Write($"seed {seed}");
         await using var run = await ClusterRun.EnterAsync(shared, $"faults-{seed}", Load.Accounts);
         Load.AddFarEnds(run, Domains);
         run.AddSink(SinkScript.AcceptAll, Unrelated);
+        var limited = new LimitedFarEnd(run);
 
         using var reading = CancellationTokenSource.CreateLinkedTokenSource(ClusterRun.Cancellation);
         var readers = Load.Accounts.Select((account, i) => run.Poller(account, seed + i).RunAsync(2 * pace, reading.Token)).ToList();
         var started = Stopwatch.GetTimestamp();
         var faults = new Faults(run, new Random(seed), s_lease);
         var breaking = breakThings(faults);
-        var probing = ProbeAsync(run, breaking);
+        var probing = Task.WhenAll(ProbeAsync(run, breaking), limited.SendAsync(breaking, mostBulk));
         var sent = 0;
         for (; (sent < messages || !breaking.IsCompleted) && !breaking.IsFaulted; sent += Round)
             await run.SendAsync(Load.Compose(run, seed, sent, Round, Domains), o => o with { Pace = pace });
@@ -128,6 +130,7 @@ public sealed class FaultTests(ImpatientCluster shared)
             $"seed {seed}: {sent} messages in {took.TotalSeconds:F0} s with {faults}; " +
             $"an unrelated domain waited {gap.TotalSeconds:F1} s at most; {backlog} recipients left, drained {drained.TotalSeconds:F1} s later at {rate:F0}/s before; {LedgerChecker.CountDuplicates(evidence.Records)} duplicates, at most {evidence.DuplicateBudget} " +
             $"in doubt at faults, {evidence.UncertainCounted} attempts recorded as uncertain");
+        limited.Check(evidence.Records, stoodStill: faults.FrozenDeliveries > 0);
         await run.AssertCleanAsync(evidence);
         return faults;
     }

@@ -24,6 +24,9 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
     /// <summary>Silos that stood still: the others may vote them out, and then they end as soon as they learn of it.</summary>
     public int FrozenSilos { get; private set; }
 
+    /// <summary>Deliveries that stood still, with what connections they had.</summary>
+    public int FrozenDeliveries { get; private set; }
+
     /// <summary>Processes that ended without being told to, and were started again.</summary>
     public int EndedByThemselves { get; private set; }
 
@@ -92,6 +95,8 @@ internal sealed class Faults(ClusterRun run, Random random, TimeSpan lease)
         Count($"{kind} frozen");
         if (kind == ServiceKind.Queue)
             FrozenSilos++;
+        if (kind == ServiceKind.Delivery)
+            FrozenDeliveries++;
         var from = Now();
         victim.Freeze();
         await ClusterRun.LetPassAsync(time);

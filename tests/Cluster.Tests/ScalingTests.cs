@@ -53,10 +53,10 @@ public sealed class ScalingTests(ScalingCluster shared)
     public async Task What_a_stopping_delivery_has_not_begun_goes_out_from_another_while_a_far_end_is_slow_to_answer()
     {
         const int count = 30;
-        var slow = TimeSpan.FromSeconds(20);
         await using var run = await ClusterRun.EnterAsync(shared, "stop");
         var dots = 0;
-        var sink = run.AddSink(new() { AtDot = (_, _, _) => Interlocked.Increment(ref dots) == 1 ? SinkStep.SlowAccept(slow) : SinkStep.Accept }, "slow.example");
+        var mayAnswer = new TaskCompletionSource();
+        var sink = run.AddSink(new() { AtDot = (_, _, _) => Interlocked.Increment(ref dots) == 1 ? SinkStep.AcceptWhen(mayAnswer.Task) : SinkStep.Accept }, "slow.example");
         var stopping = await ReplaceAsync(run, ServiceKind.Delivery, "--Delivery:Timeouts:FinalDot=00:00:40", "--Host:StopGrace=00:01:00");
         // All of them in one batch.
         await QueueAtOnceAsync(run, count, run.Domain("slow.example"));
@@ -70,9 +70,10 @@ public sealed class ScalingTests(ScalingCluster shared)
         var started = TimeProvider.System.GetTimestamp();
         // The far end has the first already, and only does not say so.
         await Eventually.TrueAsync(
-            async () => (await run.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Count() == count, slow, () => run.Cluster.Describe(), Cancellation);
+            async () => (await run.Arrived.ReadAsync(Cancellation)).OfType<Arrival>().Count() == count, TimeSpan.FromSeconds(30), () => run.Cluster.Describe(), Cancellation);
         var others = TimeProvider.System.GetElapsedTime(started);
         Assert.True(stopping.IsRunning, "it did not wait for the far end's answer");
+        mayAnswer.SetResult();
 
         Assert.True(await stop, $"it did not stop within its grace\n{stopping.Output}");
         Figures.Write($"{count - 1} of {count} by another process after {others.TotalSeconds:F1} s, stopped after {TimeProvider.System.GetElapsedTime(started).TotalSeconds:F1} s, {sink.Connections} connections");

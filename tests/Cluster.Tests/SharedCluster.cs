@@ -73,10 +73,25 @@ public abstract class SharedCluster(
     }
 }
 
-/// <summary>With <see cref="ClusterRun.Impatient"/>.</summary>
+/// <summary>With <see cref="ClusterRun.Impatient"/>, and a policy that says what the last far end of each room bears.</summary>
 public sealed class ImpatientCluster(SharedServers servers) : SharedCluster(servers, 2, ClusterRun.Impatient)
 {
     public const string Name = "impatient";
+
+    private readonly TempFolder _policies = new("policies");
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
+        _policies.Dispose();
+    }
+
+    protected override Task<IEnumerable<string>> MoreSettingsAsync()
+    {
+        var limited = Enumerable.Range(0, Rooms).Select(room =>
+            $$"""{ "For": "mx:127.0.0.1:{{Port(room, FarEnds - 1)}}", "Connections": {{LimitedFarEnd.Connections}}, "MessagesPerSecond": {{LimitedFarEnd.PerSecond}} }""");
+        return Task.FromResult<IEnumerable<string>>([$"--Queue:PolicyFile={_policies.Write("queue.json", $$"""{ "Destinations": [ {{string.Join(", ", limited)}} ] }""")}"]);
+    }
 }
 
 /// <summary>With the product's own leases, probes and periods.</summary>

@@ -123,6 +123,8 @@ public sealed class JsonTests : IDisposable
                 names.Add(QueueReply.Of((QueueResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(TlsPolicyResult)))
                 names.Add(TlsCommands.Of((TlsPolicyResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(SuppressionResult)))
+                names.Add(SuppressionReply.Of((SuppressionResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(WaitReason)))
                 Assert.All([MailText.Of((WaitReason)Make(type), "x"), MailText.InCell((WaitReason)Make(type))], Assert.NotEmpty);
         }
@@ -142,6 +144,9 @@ public sealed class JsonTests : IDisposable
             : type == typeof(LastAttempt) ? new LastAttempt("4.2.2", "x", "x")
             : type == typeof(Paused) ? new Paused(DateTimeOffset.UnixEpoch, "x")
             : type == typeof(OperatorAction) ? OperatorAction.Held
+            : type == typeof(Suppression) ? new Suppression("x", "x", SuppressionCause.Reply, "x", DateTimeOffset.UnixEpoch, null)
+            : type == typeof(SuppressingSender) ? new SuppressingSender("x", null, DateTimeOffset.UnixEpoch, "x")
+            : Nullable.GetUnderlyingType(type) is { } value ? Activator.CreateInstance(value)!
             : type.IsGenericType ? Array.CreateInstance(type.GetGenericArguments()[0], 0)
             : Activator.CreateInstance(type)!;
     }

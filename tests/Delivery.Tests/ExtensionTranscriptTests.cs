@@ -1,6 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
-using static MailPipeline.Delivery.Tests.TranscriptTests;
+using static MailPipeline.Delivery.Tests.Conversation;
 
 namespace MailPipeline.Delivery.Tests;
 

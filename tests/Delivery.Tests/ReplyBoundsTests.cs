@@ -5,7 +5,7 @@ namespace MailPipeline.Delivery.Tests;
 /// <summary>Replies beyond the usual: three digits and what stands behind them decide, at each step.</summary>
 public sealed partial class ReplyBoundsTests
 {
-    private const string Data = TranscriptTests.PlainHello + TranscriptTests.PlainCommands;
+    private const string Data = Conversation.PlainHello + Conversation.PlainCommands;
 
     private static readonly string s_long = new('x', 3000);
 
@@ -66,7 +66,7 @@ public sealed partial class ReplyBoundsTests
             S: 250-SIZE
             S: 250 PIPELINING
 
-            """ + Replies().Replace(TranscriptTests.Refusals, $"S: $1-{s_long}\nS: $1$2 {s_long}") + $"\nC: QUIT\nS: 221 {s_long}");
+            """ + Replies().Replace(Conversation.Refusals, $"S: $1-{s_long}\nS: $1$2 {s_long}") + $"\nC: QUIT\nS: 221 {s_long}");
         await using var bench = new Bench();
         bench.RouteTo(server);
         var report = await bench.RunAsync(bench.Message("one\r\n"), bench.Message("two\r\n"), bench.Message("three\r\n"));
@@ -184,7 +184,7 @@ public sealed partial class ReplyBoundsTests
             C: EHLO client.example.com
             S: 250 mx.example.net
 
-            """ + TranscriptTests.PlainCommands + $"S: 354 Go on\nC: one\nC: .\nS: 250 {s_long}");
+            """ + Conversation.PlainCommands + $"S: 354 Go on\nC: one\nC: .\nS: 250 {s_long}");
         await using var bench = new Bench(options => options.Tls = TlsPolicy.Required);
         bench.RouteTo(server);
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(await bench.RunAsync(bench.Message("one\r\n"))));

@@ -30,7 +30,7 @@ public sealed class TlsTableTests
 
     [Theory]
     [InlineData("example.org", "must be domain=policy")]
-    [InlineData("example.org=Sometimes", "'Sometimes'; it must be one of Opportunistic, None, Required, Verified, Dane, Sts")]
+    [InlineData("example.org=Sometimes", "'Sometimes'; it must be one of Opportunistic, None, Required, Verified, Dane, Sts, OpportunisticDane")]
     [InlineData("example.org=3", "must be one of")]
     [InlineData("example.org=Required:mx.example.org", "names may stand behind Verified alone")]
     [InlineData("example.org=Verified:mx..example.org", "'mx..example.org' is no name")]

@@ -6,15 +6,14 @@ namespace MailPipeline.EndToEnd.Tests;
 /// <summary>SIGTERM while each part has something under way: all end in order, none at the cost of another.</summary>
 public sealed class StopTests
 {
-    private static readonly TimeSpan s_slow = TimeSpan.FromSeconds(8);
-
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Doors_close_at_once_and_what_is_under_way_ends_while_a_far_end_is_slow_to_answer()
     {
         await using var pipeline = new Pipeline("stop");
-        pipeline.AddSink("slow.example", new() { AtDot = (_, _, _) => SinkStep.SlowAccept(s_slow) });
+        var mayAnswer = new TaskCompletionSource();
+        pipeline.AddSink("slow.example", new() { AtDot = (_, _, _) => SinkStep.AcceptWhen(mayAnswer.Task) });
         await pipeline.StartAsync(["ann"], ["--Delivery:Timeouts:FinalDot=00:00:15"], Cancellation);
         await pipeline.SendAsync([LedgerMessage.Create("outbound", "", 1, 1000, new ExpectedRecipient("r@slow.example"))], Cancellation);
         await Eventually.TrueAsync(
@@ -32,6 +31,7 @@ public sealed class StopTests
         Assert.Equal(250, (await busy.Wire.ReadReplyAsync(Cancellation))?.Code);
         await Assert.ThrowsAnyAsync<SocketException>(() => SmtpDialogue.OpenAsync(pipeline.MxLogin, Cancellation));
         Assert.False(stopping.IsCompleted, "it did not wait for the far end");
+        mayAnswer.SetResult();
 
         Assert.True(await stopping, pipeline.Server.Process.Output);
         Assert.Equal(0, pipeline.Server.Process.ExitCode);

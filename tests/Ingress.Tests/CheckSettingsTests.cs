@@ -7,7 +7,9 @@ public sealed class CheckSettingsTests
     [Theory]
     [InlineData("ClientNetwork:Refused:0", "192.0.2", "Ingress:Checks:ClientNetwork:Refused:0 is '192.0.2'; it must be an IP address or a network such as 192.0.2.0/24")]
     [InlineData("ClientNetwork:Except:0", "192.0.2.1", "Ingress:Checks:ClientNetwork:Except has entries, and Ingress:Checks:ClientNetwork:Refused has none to make an exception of")]
-    [InlineData("ClientNetwork:Listeners", "Everywhere", "Ingress:Checks:ClientNetwork:Listeners is 'Everywhere'; it must be one of None, Mx, Submission, Lmtp, All")]
+    [InlineData("ClientNetwork:Listeners", "Everywhere", "Ingress:Checks:ClientNetwork:Listeners is 'Everywhere'; it must be one or more of None, Mx, Submission, Lmtp, All, edge (kinds of listeners, and names as of Ingress:Listeners:N:Name)")]
+    [InlineData("Authentication:Listeners", "Mx, 1", "Ingress:Checks:Authentication:Listeners is 'Mx, 1'; it must be one or more of None, Mx, Submission, Lmtp, All, edge (kinds of listeners, and names as of Ingress:Listeners:N:Name)")]
+    [InlineData("HeaderRules:Listeners", ",", "Ingress:Checks:HeaderRules:Listeners is ','; it must be one or more of None, Mx, Submission, Lmtp, All, edge (kinds of listeners, and names as of Ingress:Listeners:N:Name)")]
     [InlineData("ClientName:Forged", "Drop", "Ingress:Checks:ClientName:Forged is 'Drop'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:Unqualified", "7", "Ingress:Checks:ClientName:Unqualified is '7'; it must be one of Accept, Tag, Refuse")]
     [InlineData("ClientName:OwnNames:0", "a b", "Ingress:Checks:ClientName:OwnNames:0 is 'a b'; it must be a domain name such as mx.example.org, or an address in brackets")]
@@ -41,7 +43,7 @@ public sealed class CheckSettingsTests
     public async Task What_is_wrong_is_said_with_its_name(string setting, string value, string expected)
     {
         var failure = await Assert.ThrowsAsync<OptionsValidationException>(
-            async () => await IngressHost.StartAsync(new Dictionary<string, string> { [$"Ingress:Checks:{setting}"] = value }));
+            async () => await IngressHost.StartAsync(new Dictionary<string, string> { [$"Ingress:Checks:{setting}"] = value, ["Ingress:Listeners:2:Name"] = "edge" }));
         Assert.Contains(expected, failure.Failures);
     }
 

@@ -69,12 +69,23 @@ public sealed class ClientNetworkCheckTests
         await client.MessageAsync("x: y\r\n");
     }
 
-    [Fact]
-    public async Task A_listener_that_is_named_refuses_and_the_other_does_not()
+    [Theory]
+    [InlineData("Submission", "220", "554 5.7.1", "554 5.7.1")]
+    [InlineData("Mx Submission", "554 5.7.1", "554 5.7.1", "554 5.7.1")]
+    [InlineData("inner", "220", "554 5.7.1", "220")]
+    [InlineData("INNER,mx", "554 5.7.1", "554 5.7.1", "220")]
+    public async Task A_listener_that_is_named_refuses_and_the_others_do_not(string listeners, string mx, string submission, string submissions)
     {
         await using var host = await IngressHost.StartAsync(
-            new Dictionary<string, string>(s_refused) { ["Ingress:Checks:ClientNetwork:Listeners"] = "Submission" });
-        await using var refused = await Client.ConnectAsync(host.Submission, "554 5.7.1");
-        await using var served = await Client.ConnectAsync(host.Mx, "220");
+            new Dictionary<string, string>(s_refused)
+            {
+                ["Ingress:Checks:ClientNetwork:Listeners"] = listeners,
+                ["Ingress:Listeners:1:Name"] = "inner",
+                ["Ingress:Listeners:2:Name"] = "outer",
+                ["Ingress:Listeners:2:Tls"] = "StartTls",
+            });
+        await using var toMx = await Client.ConnectAsync(host.Mx, mx);
+        await using var toInner = await Client.ConnectAsync(host.Submission, submission);
+        await using var toOuter = await Client.ConnectAsync(host.Submissions, submissions);
     }
 }

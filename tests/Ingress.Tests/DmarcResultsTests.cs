@@ -111,8 +111,17 @@ public sealed class DmarcResultsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_listener_that_judges_is_enough_to_report_what_comes_there()
+    {
+        await using var host = await StartAsync("Off", s_on, ("Ingress:Listeners:0:Authentication", "Mark"));
+        await using var client = await AuthenticationZone.AsAsync(host, Good);
+        await AuthenticationZone.SendAsync(client, "ann@example.net", "ann@example.net");
+        Assert.Equal(["example.net: 192.0.2.1 none spf example.net/example.net x1"], await CountedAsync(host));
+    }
+
+    [Fact]
     public async Task Reports_about_what_nobody_judges_are_a_mistake() => Assert.Contains(
-        "Ingress:Checks:Authentication:Dmarc:Reports is true, but nothing is judged while Ingress:Checks:Authentication:Policy is Off; it must be Mark or Enforce",
+        "Ingress:Checks:Authentication:Dmarc:Reports is true, but no listener judges anything: Ingress:Checks:Authentication:Policy, or Ingress:Listeners:N:Authentication of one of them, must be Mark or Enforce",
         (await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync("Off", s_on))).Message, StringComparison.Ordinal);
 
     [Fact]

@@ -94,6 +94,28 @@ public sealed class LimitTests
         Assert.Equal(["domain", "mx"], verdicts.GetMeasurementSnapshot().Select(said => (string)said.Tags["rule"]!));
     }
 
+    /// <summary>Listeners that a limit names have a bucket each, those of a kind one together; a limit is for those alone that it names.</summary>
+    [Theory]
+    [InlineData("one, two", "250", "451")]
+    [InlineData("Mx", "451", "451")]
+    [InlineData("one", "250", "250")]
+    [InlineData("two", "250", "451")]
+    public async Task Listeners_that_a_limit_names_are_bounded_each_by_itself(string listeners, string first, string second)
+    {
+        using var policy = Policy($$"""{ "Name": "doors", "Of": "Listener", "What": "Messages", "Count": 1, "Window": "1h", "Listeners": "{{listeners}}" }""");
+        await using var host = await policy.StartAsync(settings: new Dictionary<string, string>(s_settings)
+        {
+            ["Ingress:Listeners:0:Name"] = "one",
+            ["Ingress:Listeners:1:Kind"] = "Mx",
+            ["Ingress:Listeners:1:Name"] = "two",
+        });
+        await using var one = await WrittenPolicy.GreetedAsync(host.Mx, "203.0.113.9");
+        await MailAsync(one, "250");
+        await using var two = await WrittenPolicy.GreetedAsync(host.Submission, "203.0.113.10");
+        await MailAsync(two, first);
+        await MailAsync(two, second);
+    }
+
     [Fact]
     public async Task Connections_beyond_the_limit_hear_421()
     {
@@ -118,6 +140,8 @@ public sealed class LimitTests
         await FailAsync(host, 3);
         var ban = await BanAsync(store);
         Assert.Equal(("203.0.113.9/32", "limit harvest", TimeSpan.FromHours(2)), (ban.Network.ToString(), ban.SetBy, ban.Until - ban.Since));
+        // It is counted when it is stored.
+        await bans.WaitForMeasurementsAsync(1, Cancellation);
         Assert.Equal("harvest", Assert.Single(bans.GetMeasurementSnapshot()).Tags["rule"]);
         await list.ReadAsync(Cancellation);
         await using (var banned = await WrittenPolicy.OpenAsync(host.Mx, "203.0.113.9"))
@@ -425,12 +449,13 @@ public sealed class LimitTests
     [InlineData("""{ "Name": "a", "Of": "Account", "What": "Connections", "Count": 1, "Window": "1h" }""", "Policy:Limits:0:Of is Account, and Policy:Limits:0:What is Connections; of that it must be one of Network, Listener")]
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 0, "Window": "1h" }""", "Policy:Limits:0:Count is 0; it must be 1 to 1000000000")]
     [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1 }""", "Policy:Limits:0:Window is 00:00:00; it must be 00:00:01 to 31.00:00:00")]
+    [InlineData("""{ "Name": "a", "Of": "Network", "What": "Messages", "Count": 1, "Window": "1h", "Listeners": "edge, inner" }""", "Policy:Limits:0:Listeners is 'edge, inner'; it must be one or more of None, Mx, Submission, Lmtp, All, edge (kinds of listeners, and names as of Ingress:Listeners:N:Name)")]
     [InlineData("""{ "Name": "a", "Of": "Account", "What": "Messages", "Count": 1, "Window": "1h", "Ban": "1h" }""", "Policy:Limits:0:Ban is 01:00:00, and Policy:Limits:0:Of is Account; only a Network is banned")]
     public void What_is_wrong_is_said_with_its_name(string rule, string expected)
     {
         using var policy = Policy(rule);
         var failures = new List<string>();
-        PolicyFile.Validate("x", policy.Path, failures);
+        PolicyFile.Validate("x", policy.Path, [new() { Name = "edge" }], failures);
         Assert.Contains($"x is '{policy.Path}': {expected}", failures);
     }
 

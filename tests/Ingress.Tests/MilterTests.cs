@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using MailPipeline.Ingress.Checks;
 using MailPipeline.Mail;
@@ -62,6 +63,21 @@ public sealed class MilterTests
         Assert.Contains(told, step => System.Text.RegularExpressions.Regex.IsMatch(step, @"^D H\{tls_version\}\|TLSv1\.[23]\|\{cipher\}\|TLS_[A-Z0-9_]+\|\{cipher_bits\}\|(128|256)\|$"));
         Assert.Contains("D M{auth_type}|PLAIN|{auth_authen}|ann@example.com|{mail_addr}|ann@example.com|{mail_host}|example.com|{mail_mailer}|smtp|", told);
         Assert.DoesNotContain(told, step => step.StartsWith("D H", StringComparison.Ordinal) && !step.Contains("tls_version", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task It_may_be_for_a_single_listener()
+    {
+        await using var milter = FakeMilter.Start();
+        await using var host = await StartAsync(
+            milter, new() { ["Ingress:Filters:0:Listeners"] = "inner", ["Ingress:Listeners:1:Name"] = "inner", ["Ingress:Listeners:1:Kind"] = "Mx" });
+        foreach (var listener in (IPEndPoint[])[host.Mx, host.Submission])
+        {
+            await using var client = await Client.ConnectAsync(listener);
+            await client.SayAsync("EHLO client.example.net", "250");
+        }
+
+        Assert.Contains("{daemon_name}|inner|", Assert.Single(milter.Told, step => step.StartsWith("D C", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -58,6 +58,24 @@ public sealed class SubmittedFieldsTests
         Assert.Equal(1, authors.FromCount);
     }
 
+    /// <summary>White space before the colon hides no field, however much there is: neither where no empty line is put in nor beyond what the header is held for.</summary>
+    [Theory]
+    [InlineData(false, 0)]
+    [InlineData(true, 10_000)]
+    public void A_name_that_is_padded_hides_nothing(bool isEndedByText, int fieldsBefore)
+    {
+        var (before, padding) = (string.Concat(Enumerable.Repeat("X-Field: value\r\n", fieldsBefore)) + "From: a\r\n", new string(' ', 2000));
+        foreach (var size in (int[])[1, 998, 1500, 500_000])
+        {
+            var (kept, authors) = Filtered($"{before}FROM{padding}: b\r\nBcc{padding}\t: c\r\n d\r\nA: b\r\n\r\n", size, isEndedByText);
+            Assert.Equal($"{before}FROM{padding}: b\r\nA: b\r\n\r\n", kept);
+            Assert.Equal((2, true), (authors.FromCount, authors.IsCut));
+        }
+
+        // It is text where an empty line goes before it.
+        Assert.Equal(1, Filtered($"From: a\r\nFrom{padding}: b\r\n\r\n", 4096).Authors.FromCount);
+    }
+
     [Fact]
     public void Lines_without_an_end_are_not_held()
     {

@@ -92,6 +92,50 @@ public abstract partial class StoreTests
         }
     }
 
+    /// <summary>After a change of the setting accounts are renewed one by one; what names that nobody has are told is as theirs is, all the time.</summary>
+    [Fact]
+    public async Task Names_that_nobody_has_are_told_the_iterations_that_accounts_have_each_as_often()
+    {
+        var password = StoredPassword.Create("right and long", 5000);
+        for (var i = 0; i < 20; i++)
+            await Store.Directory.AddAccountAsync($"user{i}@example.org", password);
+        var time = new FakeTimeProvider();
+        var verifier = VerifierOf(new LoginOptions { ScramIterations = 6000 }, time);
+        string[] names = [.. Enumerable.Range(0, 400).Select(i => $"nobody{i}@example.org")];
+        var before = await KeysAsync();
+        Assert.All(before, keys => Assert.Equal(5000, keys.Iterations));
+
+        for (var i = 0; i < 5; i++)
+            await verifier.VerifyAsync($"user{i}@example.org", "right and long", s_home);
+        time.Advance(TimeSpan.FromMinutes(10));
+        var some = await KeysAsync();
+        Assert.InRange(some.Count(keys => keys.Iterations == 6000), 60, 140);
+        Assert.Equal(some.Select(keys => keys.ToText()), (await KeysAsync()).Select(keys => keys.ToText()));
+
+        for (var i = 5; i < 20; i++)
+            await verifier.VerifyAsync($"user{i}@example.org", "right and long", s_home);
+        time.Advance(TimeSpan.FromMinutes(10));
+        var after = await KeysAsync();
+        Assert.All(after, keys => Assert.Equal(6000, keys.Iterations));
+        for (var i = 0; i < names.Length; i++)
+        {
+            // A name has new keys with the new number, as an account has, and keeps them.
+            var isNew = some[i].Iterations == 6000;
+            Assert.Equal((!isNew, isNew), (some[i].ToText() == before[i].ToText(), some[i].ToText() == after[i].ToText()));
+            Assert.NotEqual(SaltOf(before[i]), SaltOf(after[i]));
+        }
+
+        async Task<ScramKeys[]> KeysAsync()
+        {
+            var keys = new List<ScramKeys>();
+            foreach (var name in names)
+                keys.Add(await verifier.FindScramKeysAsync(name));
+            return [.. keys];
+        }
+
+        static string SaltOf(ScramKeys keys) => keys.ToText().Split('$', ':')[2];
+    }
+
     [Fact]
     public async Task A_name_that_fails_again_and_again_by_scram_is_paused_for_passwords_too()
     {

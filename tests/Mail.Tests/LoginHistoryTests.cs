@@ -30,6 +30,31 @@ public sealed class LoginHistoryTests
         Assert.False(history.IsPaused("ann", Site("ff")));
     }
 
+    /// <summary>One network fails with more names than are kept; pauses elsewhere hold all the same.</summary>
+    [Fact]
+    public void A_flood_of_names_that_fail_makes_nobody_else_s_failures_forgotten()
+    {
+        var history = new LoginHistory(_time);
+        IPNetwork[] others = [IPNetwork.Parse("192.0.2.1/32"), Site("7")];
+        foreach (var network in others)
+        {
+            for (var i = 0; i < 20; i++)
+                history.Failed("ann", network);
+        }
+
+        var flood = IPNetwork.Parse("198.51.100.1/32");
+        for (var i = 0; i < 25_000; i++)
+            history.Failed($"user{i}", flood);
+        Assert.All(others, network => Assert.True(history.IsPaused("ann", network)));
+        // It is the flood that is forgotten, from its beginning on: the sixth failure pauses.
+        foreach (var (name, isKept) in new[] { ("user0", false), ("user24999", true) })
+        {
+            for (var i = 0; i < 5; i++)
+                history.Failed(name, flood);
+            Assert.Equal(isKept, history.IsPaused(name, flood));
+        }
+    }
+
     [Fact]
     public void Addresses_of_IPv4_are_customers_of_their_own()
     {

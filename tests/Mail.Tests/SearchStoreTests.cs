@@ -38,10 +38,30 @@ public abstract partial class StoreTests
         await Store.Claims.RecordDeliveredAsync(7, [Store.Result(delivered, AttemptOutcome.Delivered, "2.0.0", "250 ok")], default);
 
         var page = await Search.FindAsync(new(null, "bob@example.net", null), null, 3, default);
-        Assert.Equal([made[4], made[3], made[2]], page.Select(message => message.MessageId));
-        Assert.Equal([KeyValuePair.Create(RecipientState.Queued, 1), KeyValuePair.Create(RecipientState.Delivered, 1)], page[0].Recipients);
-        Assert.Equal([KeyValuePair.Create(RecipientState.Queued, 2)], page[1].Recipients);
-        Assert.Equal([made[1], made[0]], await FindAsync(new(null, "bob@example.net", null), page[^1].MessageId));
+        Assert.Equal([made[4], made[3], made[2]], page.Messages.Select(message => message.MessageId));
+        Assert.Equal([KeyValuePair.Create(RecipientState.Queued, 1), KeyValuePair.Create(RecipientState.Delivered, 1)], page.Messages[0].Recipients);
+        Assert.Equal([KeyValuePair.Create(RecipientState.Queued, 2)], page.Messages[1].Recipients);
+        Assert.Equal([made[1], made[0]], await FindAsync(new(null, "bob@example.net", null), page.Next));
+    }
+
+    /// <summary>A program that knows nothing of terms leaves them when it forgets a message.</summary>
+    [Fact]
+    public async Task Terms_of_messages_that_are_gone_end_no_page()
+    {
+        var made = new List<long>();
+        for (var i = 0; i < 4; i++)
+            made.Add(await SearchableAsync("ann@example.org", "", [("bob@example.net", "")]));
+        var numbers = Store.Database.SingleProcess
+            ? "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) SELECT i FROM n) AS n" : "generate_series(1, 250) AS n(i)";
+        // Later ones, and one between those that are there.
+        await Store.RunAsync($"INSERT INTO search_terms (term, message_id) SELECT {SearchTerm.OfRecipient("bob@example.net")}, {made[3]} + i FROM {numbers}");
+        await Store.RunAsync($"DELETE FROM messages WHERE id = {made[1]}");
+
+        var page = await Search.FindAsync(new(null, "bob@example.net", null), null, 2, default);
+        Assert.Equal([made[3], made[2]], page.Messages.Select(message => message.MessageId));
+        page = await Search.FindAsync(new(null, "bob@example.net", null), page.Next, 2, default);
+        Assert.Equal([made[0]], page.Messages.Select(message => message.MessageId));
+        Assert.Null(page.Next);
     }
 
     [Fact]
@@ -117,5 +137,5 @@ public abstract partial class StoreTests
     }
 
     private async Task<IEnumerable<long>> FindAsync(MessageSearch search, long? before = null) =>
-        (await Search.FindAsync(search, before, 100, default)).Select(message => message.MessageId);
+        (await Search.FindAsync(search, before, 100, default)).Messages.Select(message => message.MessageId);
 }

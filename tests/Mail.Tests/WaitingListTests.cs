@@ -59,6 +59,41 @@ public abstract partial class StoreTests
     }
 
     [Fact]
+    public async Task Those_whose_messages_stand_under_a_term_are_found_a_page_at_a_time()
+    {
+        var made = new List<long>();
+        for (var i = 0; i < 5; i++)
+            made.Add(await SearchableAsync("ann@example.org", "", [("Bob@example.net", ""), ("carl@example.net", "")]));
+        await SearchableAsync("ann@example.org", "", [("carl@example.net", "")]);
+        await Store.Operator.HoldAsync(made[1], new("joe"));
+        // Not one of those that wait.
+        await Store.Operator.RemoveAsync(made[2], new("joe"));
+        made.RemoveAt(2);
+
+        foreach (var page in (int[])[2, 3, 100])
+        {
+            var found = new List<long>();
+            var place = s_first with { RecipientId = 0 };
+            for (var pages = 0; place is not null; pages++)
+            {
+                var one = await FindAsync(new(Recipient: "BOB@example.net"), "", place, page);
+                found.AddRange(one.Ids);
+                place = one.Next;
+                Assert.InRange(pages, 0, 8);
+            }
+            Assert.Equal(made.Select(id => RecipientIds.Of(id, 0)), found);
+        }
+        Assert.Empty((await FindAsync(new(Recipient: "bob@example.net"), "example.com", s_first with { RecipientId = 0 }, 100)).Ids);
+        Assert.Equal(2, (await FindAsync(new(Recipient: "bob@example.net"), "example.net", s_first with { RecipientId = 0 }, 100)).Ids.Count);
+        // The others, as they are looked through.
+        var term = WaitingListStore.TermOfRecipient("bob@example.net");
+        Assert.Single(await FindWaitingAsync(new() { ExceptTerm = term }));
+
+        Task<WaitingPage> FindAsync(WaitingFilter filter, string domain, WaitingPlace place, int page) => Store.WaitingList.FindByTermAsync(
+            filter, WaitingListStore.TermOfRecipient("bob@example.net"), domain, "", "", place, 2, Store.Time.GetUtcNow(), default, page);
+    }
+
+    [Fact]
     public async Task What_is_held_is_found_by_who_holds_it_and_what_is_not_routed_by_its_envelope()
     {
         var held = await QueueFromAsync("ann@example.org", "a@one.example", "b@sub.one.example");

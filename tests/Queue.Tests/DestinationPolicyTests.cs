@@ -1,3 +1,4 @@
+using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.Testing;
 using Microsoft.Extensions.Options;

@@ -233,6 +233,45 @@ public sealed class DomainQueueTests
     }
 
     [Fact]
+    public void A_batch_of_which_nobody_is_left_makes_room_at_once()
+    {
+        _queue.Offer(Recipients(1, 3), s_now);
+        var batch = NextBatch()!;
+        _queue.NoteClaimed(batch.Id, s_now);
+        Assert.Empty(_queue.Overdue(s_now));
+        _queue.NoteMoreInStore();
+        _queue.Load(Recipients(1, 3), 10);
+        Assert.Equal(batch.Id, Assert.Single(_queue.Overdue(s_now)).Id);
+        // Its worker lives after all.
+        _queue.NoteClaimed(batch.Id, s_now);
+        Assert.Empty(_queue.Overdue(s_now));
+    }
+
+    /// <summary>The silo has died, and a worker with it: his recipients go on, though those of the others take long.</summary>
+    [Fact]
+    public void The_place_of_a_dead_worker_is_given_to_others_while_more_are_under_way_than_a_domain_begins_with()
+    {
+        _queue.Adopt([101, 102, 103, 104], s_now);
+        _queue.Offer(Recipients(1, 10), s_now);
+        Assert.Null(NextBatch());
+        _queue.TakeBack(101);
+        _queue.Load(Recipients(1, 3), 10);
+        Assert.Equal([1, 2, 3], Ids(NextBatch()));
+        Assert.Null(NextBatch());
+    }
+
+    [Fact]
+    public void A_domain_that_could_not_be_reached_is_tried_by_one_whatever_is_under_way()
+    {
+        _queue.Remember(new DomainBackoff(1, s_now, "down"));
+        _queue.Adopt([101, 102, 103], s_now);
+        _queue.Remember(DomainBackoff.None);
+        _queue.TakeBack(101);
+        _queue.Load(Recipients(1, 3), 10);
+        Assert.Null(NextBatch());
+    }
+
+    [Fact]
     public void Nobody_is_given_up_without_an_attempt()
     {
         var late = s_now.AddDays(6);

@@ -215,6 +215,16 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         return message.MessageId;
     }
 
+    /// <summary>Accepts a message of an account, or of whoever sends without one for a domain.</summary>
+    public async Task<long> AcceptOfAsync(string flow, string sender, params string[] recipients)
+    {
+        var message = await StoreAsync(sender, recipients, flow: flow);
+        await Bus.SendAsync(BusEndpoints.MessageAccepted, new[] { message }.ToMessageAccepted(), default);
+        return message.MessageId;
+    }
+
+    public SuppressionStore Suppressions => _app.Services.GetRequiredService<SuppressionStore>();
+
     /// <summary>Accepts a message that waits for an operator from the start.</summary>
     public async Task<long> AcceptHeldAsync(string recipient, string content)
     {
@@ -244,13 +254,13 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     private const string Content = "Subject: test\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n";
 
-    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content, MailTiming? timing = null, string holdReason = "")
+    private async Task<Envelope> StoreAsync(string sender, string[] recipients, EnvelopeDsn? dsn = null, string content = Content, MailTiming? timing = null, string holdReason = "", string flow = "")
     {
         var messages = _app.Services.GetRequiredService<MessageStore>();
         var id = await messages.NextMessageIdAsync(default);
         var bytes = System.Text.Encoding.UTF8.GetBytes(content);
         var message = new Envelope(
-            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", HoldReason: holdReason, Dsn: dsn, Timing: timing);
+            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", flow, HoldReason: holdReason, Dsn: dsn, Timing: timing);
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(bytes, default);
         await messages.AcceptAsync(message, writer, default);

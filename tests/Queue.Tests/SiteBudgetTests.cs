@@ -86,6 +86,52 @@ public sealed class SiteBudgetTests
         Assert.Empty(Ask("a"));
     }
 
+    /// <summary>The silo of the site has died, and a worker with it: his recipients go on, though those of the others take long.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_place_of_a_dead_worker_is_given_to_others_while_more_are_under_way_than_a_site_begins_with(bool isLimited)
+    {
+        if (isLimited)
+        {
+            _site.SetLimits(new DestinationLimits(Cap, null, null), _now);
+            _site.Begin(77, [.. Enumerable.Range(101, 6).Select(batch => new HeldBatch(batch, "x", 1))], isAfterOthers: false, _now);
+        }
+        else
+        {
+            _site.Assert("x", [101, 102, 103], _now);
+            _site.Assert("y", [104, 105, 106], _now);
+        }
+        Assert.Empty(Ask("a", "b"));
+        End(_site, 101, SiteState.Unsaid);
+        Assert.Equal(["a"], Serve());
+        Assert.Empty(Serve());
+        // Hosts that want less have less.
+        End(_site, 102, SiteState.SlowDown, hasProgressed: true);
+        _site.Assert("z", [107], _now);
+        Assert.Equal(3, _site.Allowed);
+    }
+
+    [Fact]
+    public void A_site_that_could_not_be_reached_is_tried_by_one_whatever_is_under_way()
+    {
+        _site.Remember(new SiteRest(1, _now, "down"));
+        _site.Assert("x", [101, 102, 103], _now);
+        Assert.Equal(1, _site.Allowed);
+    }
+
+    [Fact]
+    public void What_was_claimed_before_is_looked_for_sooner_while_somebody_waits()
+    {
+        _site.SetLimits(new DestinationLimits(2, null, null), _now);
+        _site.Begin(77, [new HeldBatch(101, "x", 1), new HeldBatch(102, "y", 1)], isAfterOthers: false, _now);
+        _now += TimeSpan.FromSeconds(11);
+        _site.Assert("y", [102], _now);
+        Assert.Empty(_site.Silent(TimeSpan.FromSeconds(30), _now));
+        Assert.Empty(Ask("a"));
+        Assert.Equal([101L], _site.Silent(TimeSpan.FromSeconds(30), _now));
+    }
+
     [Fact]
     public void A_raised_limit_counts_for_who_waits_and_a_lowered_one_drains()
     {

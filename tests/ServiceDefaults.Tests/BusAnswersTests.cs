@@ -29,11 +29,8 @@ public sealed class BusAnswersTests
 
         await AskAsync();
         // What nobody of this store has sealed is no answer.
-        await using (var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString + VirtualHost) }.CreateConnectionAsync(Cancellation))
-        {
-            await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
-            await channel.BasicPublishAsync("", endpoint, mandatory: true, new BasicProperties(), "{}"u8.ToArray(), Cancellation);
-        }
+        await using (var stranger = await BrokerClient.OpenAsync(broker.ConnectionString + VirtualHost, Cancellation))
+            await stranger.Channel.BasicPublishAsync("", endpoint, mandatory: true, new BasicProperties(), "{}"u8.ToArray(), Cancellation);
 
         await AskAsync();
         Assert.False(answers.Reader.TryRead(out _));

@@ -1,6 +1,8 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
 using MassTransit;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using RabbitMQ.Client;
 
 namespace MailPipeline.ServiceDefaults.Tests;
 
@@ -32,12 +34,38 @@ internal static class BusHost
 
     public static MailBus Bus(this WebApplication app) => app.Services.GetRequiredService<MailBus>();
 
+    /// <summary>Messages that the service has refused.</summary>
+    public static MetricCollector<long> Refused(this WebApplication app) =>
+        new(app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
+
     private sealed class Collector(Channel<MessageAccepted> received) : IConsumer<MessageAccepted>
     {
         public async Task Consume(ConsumeContext<MessageAccepted> context) => await received.Writer.WriteAsync(context.Message, context.CancellationToken);
     }
 
     private sealed class CollectorDefinition() : EndpointDefinition<Collector>(BusEndpoints.MessageAccepted);
+}
+
+/// <summary>A client of the broker that is none of our services.</summary>
+internal sealed class BrokerClient : IAsyncDisposable
+{
+    private readonly IConnection _connection;
+
+    private BrokerClient(IConnection connection, IChannel channel) => (_connection, Channel) = (connection, channel);
+
+    public IChannel Channel { get; }
+
+    public static async Task<BrokerClient> OpenAsync(string broker, CancellationToken cancellation)
+    {
+        var connection = await new ConnectionFactory { Uri = new Uri(broker) }.CreateConnectionAsync(cancellation);
+        return new BrokerClient(connection, await connection.CreateChannelAsync(cancellationToken: cancellation));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Channel.DisposeAsync();
+        await _connection.DisposeAsync();
+    }
 }
 
 /// <summary>An endpoint and nothing beside it, as those of the services are.</summary>

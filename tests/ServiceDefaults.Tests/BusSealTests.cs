@@ -1,7 +1,6 @@
 using System.Threading.Channels;
 using MailPipeline.Contracts;
 using MailPipeline.Testing;
-using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using RabbitMQ.Client;
 
 namespace MailPipeline.ServiceDefaults.Tests;
@@ -20,10 +19,9 @@ public sealed class BusSealTests
         var received = Channel.CreateUnbounded<MessageAccepted>();
         await using var app = await BusHost.StartAsync(broker.ConnectionString, store: 1, received);
         await using var stranger = await BusHost.StartAsync(broker.ConnectionString, store: 2);
-        using var refused = new MetricCollector<long>(
-            app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
-        await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
-        await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
+        using var refused = app.Refused();
+        await using var client = await BrokerClient.OpenAsync(broker.ConnectionString, Cancellation);
+        var channel = client.Channel;
 
         // What is sent is seen on its way, whole, to be changed and repeated.
         await channel.QueueDeclareAsync("tap", exclusive: true, cancellationToken: Cancellation);
@@ -67,10 +65,9 @@ public sealed class BusSealTests
         await using var broker = await RabbitMqServer.StartAsync(Cancellation);
         var received = Channel.CreateUnbounded<MessageAccepted>();
         await using var app = await BusHost.StartAsync(broker.ConnectionString, store: 1, received);
-        using var refused = new MetricCollector<long>(
-            app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), "MailPipeline.Bus", "mailpipeline.bus.refused");
-        await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString) }.CreateConnectionAsync(Cancellation);
-        await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
+        using var refused = app.Refused();
+        await using var client = await BrokerClient.OpenAsync(broker.ConnectionString, Cancellation);
+        var channel = client.Channel;
 
         foreach (var seal in s_oddValues)
         {

@@ -153,7 +153,7 @@ public sealed class SmtpSessionTests
         C: MAIL FROM:<a@example.net> SIZE=1 SIZE=1
         S: 501 5.5.4 Syntax error in parameters
         C: MAIL FROM:<a@example.net> BODY=BINARYMIME
-        S: 501 5.5.4 Syntax error in parameters
+        S: 501 5.5.4 BODY is 7BIT or 8BITMIME, and stands once
         C: MAIL FROM:<a@example.net> RET=ALL
         S: 501 5.5.4 RET is FULL or HDRS
         C: MAIL FROM:<a@example.net> SMTPUTF8

@@ -43,15 +43,19 @@ public sealed class ServerTests : IDisposable
     {
         using var farEnd = new TcpListener(IPAddress.Loopback, 0);
         farEnd.Start();
+        var added = FreePorts.Next();
         await using var server = ServerProcess.Start(_run.Folder,
         [
             .. ServerProcess.PortSettings(), "--Ingress:RelayClients:0=127.0.0.1", $"--Delivery:Routes=*={farEnd.LocalEndpoint}",
+            "--Ingress:Listeners:2:Kind=Submission", $"--Ingress:Listeners:2:Port={added}", "--Ingress:Listeners:2:Tls=Implicit",
         ]);
         // The log and what is written for people come in either order; the greeting ends with "Or see a whole tour".
         List<string> lines = [];
         while (!lines.Any(line => line.Contains("Not set: ", StringComparison.Ordinal)) || !lines.Any(line => line.Contains("whole tour", StringComparison.Ordinal)))
             lines.Add(await server.ReadUntilAsync(""));
         Assert.Matches("Not set: Queue:HostName, Delivery:HostName, Ingress:HostName\\. This system calls itself ", lines.Single(line => line.Contains("Not set: ", StringComparison.Ordinal)));
+        // With what holds where nothing was said of it.
+        Assert.Contains(lines, line => line.Contains($"  SMTP  127.0.0.1:{added,-6} submission, TLS", StringComparison.Ordinal));
         // "SMTP  127.0.0.1:2525 mx, STARTTLS"
         var port = int.Parse(lines.First(line => line.Contains("  SMTP  ", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1].Split(':')[1], null);
 
@@ -192,7 +196,7 @@ public sealed class ServerTests : IDisposable
     [InlineData("--Ingress:MaxMesageBytes=1", "There is no setting 'Ingress:MaxMesageBytes'; Ingress has HostName, ")]
     [InlineData("--Queue:Foo=1", "There is no setting 'Queue:Foo'; Queue has ")]
     [InlineData("--Delivery:Timeouts:Dot=1", "There is no setting 'Delivery:Timeouts:Dot'; Delivery:Timeouts has Connect, ")]
-    [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified, Dane, Sts")]
+    [InlineData("--Delivery:TlsDomains:x.y=Sometimes", "Delivery:TlsDomains:x.y is 'Sometimes'; it must be one of Opportunistic, None, Required, Verified, Dane, Sts, OpportunisticDane")]
     [InlineData("--Delivery:TlsDomains=x.y=Dane", "Delivery:TlsDomains has Dane, which needs a resolver that validates: Dns:Validating must be true")]
     [InlineData("--Delivery:Tls=Sts", "Delivery:Tls is Sts; it must be one of Opportunistic, None, Required, Verified")]
     [InlineData("--Delivery:TrustedRoots=/nowhere/roots.pem", "Delivery:TrustedRoots is '/nowhere/roots.pem'; it must be a PEM file")]

@@ -161,7 +161,15 @@ internal sealed class MxResolver
                 if (answer.Status == DnsStatus.Found && _demands.Trusts(answer))
                 {
                     var set = TlsaSet.Of(answer.Records, names[i]);
-                    return set.IsUsable ? found with { Tlsa = set } : NamedBySts(host, found with { Tlsa = set });
+                    if (set.IsUsable)
+                        return found with { Tlsa = set };
+                    // RFC 7672 §6: where DANE is required, records that prove no host are as good as none.
+                    return tls.Policy == TlsPolicy.Dane
+                        ? HostAddresses.None(isPermanent: false, "4.7.5", $"{host.Name} has no TLSA record that names its certificate, and one is required") with
+                        {
+                            TlsResult = TlsFailures.UnusableDane,
+                        }
+                        : NamedBySts(host, found with { Tlsa = set });
                 }
 
                 failure = answer.Status == DnsStatus.Failed ? answer.Error : null;

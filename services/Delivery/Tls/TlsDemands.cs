@@ -28,7 +28,7 @@ internal sealed class TlsDemands(
         return said with
         {
             Sts = asksForSts ? await policies.FindAsync(name) : null,
-            FollowsDane = dns.Value.Validating && (isOpen || said.Policy == TlsPolicy.Dane),
+            FollowsDane = dns.Value.Validating && (isOpen || said.FollowsDane),
         };
     }
 

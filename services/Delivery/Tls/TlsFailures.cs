@@ -7,6 +7,9 @@ internal static class TlsFailures
     public const string NoDnssec = "dnssec-invalid";
     public const string NoDane = "dane-required";
 
+    /// <summary>RFC 8460 §4.3.2.1: none of the records was found to be valid.</summary>
+    public const string UnusableDane = "tlsa-invalid";
+
     /// <summary>None of the others: the handshake broke off, or the host is none of the policy's.</summary>
     public const string Other = "validation-failure";
 
@@ -15,8 +18,7 @@ internal static class TlsFailures
         CertificateFault.Expired => "certificate-expired",
         CertificateFault.WrongName => "certificate-host-mismatch",
         CertificateFault.Untrusted => "certificate-not-trusted",
-        // RFC 8460 §4.3.2.1: none of the records was found to be valid.
-        CertificateFault.Mismatch => "tlsa-invalid",
+        CertificateFault.Mismatch => UnusableDane,
         _ => Other,
     };
 }

@@ -23,8 +23,8 @@ internal sealed class TlsTable
     /// <summary>What could not be understood, in words for the operator; empty when all is well.</summary>
     public List<string> Errors { get; } = [];
 
-    /// <summary>Some domain has to be reached by DANE.</summary>
-    public bool DemandsDane => _demands.Values.Any(demand => demand.Policy == TlsPolicy.Dane);
+    /// <summary>The policy of a domain for which TLSA records are asked for; null: of none they are.</summary>
+    public TlsPolicy? DanePolicy => _demands.Values.FirstOrDefault(demand => demand.FollowsDane)?.Policy;
 
     /// <summary>Some domain has to be reached by its MTA-STS policy.</summary>
     public bool DemandsSts => _demands.Values.Any(demand => demand.Policy == TlsPolicy.Sts);
@@ -86,7 +86,7 @@ internal sealed class TlsTable
         else if (Array.Find(names, name => !IsName(name)) is { } bad)
             Errors.Add($"{setting} is '{value}'; '{bad}' is no name that a certificate can be for, such as mx.example.org");
         else
-            _demands[Key(domain)] = new TlsDemand(policy, TlsSource.Table) { Names = names.Length > 0 ? names : null, FollowsDane = policy == TlsPolicy.Dane };
+            _demands[Key(domain)] = new TlsDemand(policy, TlsSource.Table) { Names = names.Length > 0 ? names : null, FollowsDane = policy is TlsPolicy.Dane or TlsPolicy.OpportunisticDane };
     }
 
     private static bool IsName(string name) => IsDomain(name, out var isLiteral) && !isLiteral;

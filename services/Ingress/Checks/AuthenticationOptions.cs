@@ -11,7 +11,7 @@ public sealed class AuthenticationOptions
     public AuthenticationPolicy Policy { get; set; }
 
     /// <summary>The listeners on which it is asked. Default Mx: who logs in, and who may relay, is not judged.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>
     /// How long a client waits for it behind the final dot, and how long SPF may take from MAIL on. Default 10 s: within it RFC 7208 §4.6.4 would
@@ -31,21 +31,15 @@ public sealed class AuthenticationOptions
 
     /// <summary>Kinds of listeners on one of which it is asked.</summary>
     internal ListenerKinds AskedOn(IEnumerable<ListenerOptions> listeners) =>
-        listeners.Where(listener => PolicyOf(listener) != AuthenticationPolicy.Off).Aggregate(ListenerKinds.None, (all, listener) => all | KindsOf(listener));
+        listeners.Where(listener => PolicyOf(listener) != AuthenticationPolicy.Off)
+            .Aggregate(ListenerKinds.None, (all, listener) => all | ListenerSet.KindsOf(listener.Kind));
 
     internal AuthenticationPolicy PolicyOf(ListenerOptions listener) =>
-        listener.Authentication ?? (Listeners.HasFlag(KindsOf(listener)) ? Policy : AuthenticationPolicy.Off);
+        listener.Authentication ?? (Listeners.Has(listener) ? Policy : AuthenticationPolicy.Off);
 
-    private static ListenerKinds KindsOf(ListenerOptions listener) => listener.Kind switch
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        ListenerKind.Submission => ListenerKinds.Submission,
-        ListenerKind.Lmtp => ListenerKinds.Lmtp,
-        _ => ListenerKinds.Mx,
-    };
-
-    internal void Validate(string setting, List<string> failures)
-    {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         CheckOptions.RequireDefined($"{setting}:Policy", Policy, failures);
         if (MaxTime < TimeSpan.FromMilliseconds(100) || MaxTime > TimeSpan.FromMinutes(2))
             failures.Add($"{setting}:MaxTime is {MaxTime}; it must be 100 ms to 2 min");
@@ -53,8 +47,11 @@ public sealed class AuthenticationOptions
             failures.Add($"{setting}:MaxQuestions is {MaxQuestions}; it must be 1 to 10000");
         CheckOptions.RequireDefined($"{setting}:Spf:Fail", Spf.Fail, failures);
         Dmarc.Validate($"{setting}:Dmarc", failures);
-        if (Dmarc.Reports && Policy == AuthenticationPolicy.Off)
-            failures.Add($"{setting}:Dmarc:Reports is true, but nothing is judged while {setting}:Policy is Off; it must be Mark or Enforce");
+        if (Dmarc.Reports && (listeners.Any() ? listeners.All(listener => PolicyOf(listener) == AuthenticationPolicy.Off) : Policy == AuthenticationPolicy.Off))
+        {
+            failures.Add(
+                $"{setting}:Dmarc:Reports is true, but no listener judges anything: {setting}:Policy, or Ingress:Listeners:N:Authentication of one of them, must be Mark or Enforce");
+        }
     }
 }
 

@@ -52,11 +52,14 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     /// <summary>The client has logged in, or the operator lists it.</summary>
     public bool MayRelay => Account is not null || isRelayClient;
 
-    /// <summary>
-    /// The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about, if it is about its listener.
-    /// </summary>
-    public bool IsStrangerOn(ListenerKinds listeners) =>
-        listeners.HasFlag(Kind) && Client is not null && !MayRelay && !IsLocalClient && !IsYetToBeNamed;
+    /// <summary>The client comes from elsewhere, has not logged in, and is not listed: whom the policy of the door is about.</summary>
+    public bool IsStranger => Client is not null && !MayRelay && !IsLocalClient && !IsYetToBeNamed;
+
+    /// <summary>The client is a stranger on one of these listeners.</summary>
+    public bool IsStrangerOn(ListenerSet listeners) => IsOn(listeners) && IsStranger;
+
+    /// <summary>Its listener is one of these.</summary>
+    public bool IsOn(ListenerSet listeners) => listeners.Has(Kind, ListenerName);
 
     /// <summary>The client may name others by XCLIENT, and has named nobody.</summary>
     public bool MayNameClients { get; init; }
@@ -71,12 +74,10 @@ internal sealed class CheckContext(SmtpSession session, LineConnection connectio
     public CheckStage Stage { get; private set; }
 
     /// <summary>The kind of its listener.</summary>
-    public ListenerKinds Kind => session.Profile.Kind switch
-    {
-        ListenerKind.Submission => ListenerKinds.Submission,
-        ListenerKind.Lmtp => ListenerKinds.Lmtp,
-        _ => ListenerKinds.Mx,
-    };
+    public ListenerKinds Kind => ListenerSet.KindsOf(session.Profile.Kind);
+
+    /// <summary>The name of its listener.</summary>
+    public string ListenerName { get; init; } = "";
 
     /// <summary>How long the client of the session is waited for.</summary>
     public SessionPatience? Patience { get; init; }

@@ -35,19 +35,19 @@ public sealed class CheckOptions
 
     public AuthenticationOptions Authentication { get; init; } = new();
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
         if (PolicyFile.Length > 0)
-            Checks.PolicyFile.Validate($"{setting}:{nameof(PolicyFile)}", PolicyFile, failures);
-        ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", failures);
-        ClientName.Validate($"{setting}:{nameof(ClientName)}", failures);
+            Checks.PolicyFile.Validate($"{setting}:{nameof(PolicyFile)}", PolicyFile, listeners, failures);
+        ClientNetwork.Validate($"{setting}:{nameof(ClientNetwork)}", listeners, failures);
+        ClientName.Validate($"{setting}:{nameof(ClientName)}", listeners, failures);
         LocalSender.Validate($"{setting}:{nameof(LocalSender)}", failures);
         RelayRecipient.Validate($"{setting}:{nameof(RelayRecipient)}", failures);
         MaildropSpace.Validate($"{setting}:{nameof(MaildropSpace)}", failures);
         Hops.Validate($"{setting}:{nameof(Hops)}", failures);
-        Signatures.Validate($"{setting}:{nameof(Signatures)}", failures);
-        HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", failures);
-        Authentication.Validate($"{setting}:{nameof(Authentication)}", failures);
+        Signatures.Validate($"{setting}:{nameof(Signatures)}", listeners, failures);
+        HeaderRules.Validate($"{setting}:{nameof(HeaderRules)}", listeners, failures);
+        Authentication.Validate($"{setting}:{nameof(Authentication)}", listeners, failures);
     }
 
     internal static void RequireDefined<T>(string setting, T value, List<string> failures)
@@ -55,11 +55,5 @@ public sealed class CheckOptions
     {
         if (!Enum.IsDefined(value))
             failures.Add($"{setting} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}");
-    }
-
-    internal static void RequireListeners(string setting, ListenerKinds listeners, List<string> failures)
-    {
-        if (!Enum.IsDefined(listeners))
-            failures.Add($"{setting} is {listeners}; it must be one of {string.Join(", ", Enum.GetNames<ListenerKinds>())}");
     }
 }

@@ -1,5 +1,3 @@
-using MailPipeline.Ingress.Filters;
-using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Ingress.Checks;
@@ -9,9 +7,8 @@ namespace MailPipeline.Ingress.Checks;
 /// </summary>
 internal sealed class CheckTable
 {
-    private readonly ListenerChecks _mx;
-    private readonly ListenerChecks _submission;
-    private readonly ListenerChecks _lmtp;
+    private readonly CheckRow[] _rows;
+    private readonly IngressTelemetry _telemetry;
 
     public CheckTable(
         ClientNetworkCheck clientNetwork,
@@ -47,8 +44,9 @@ internal sealed class CheckTable
     {
         var settings = options.Value.Checks;
         var authenticated = settings.Authentication.AskedOn(options.Value.Listeners);
-        var filtered = (ListenerKinds)options.Value.Filters.Aggregate(FilterListeners.None, (all, one) => all | one.Listeners);
-        CheckRow[] rows =
+        var filtered = options.Value.Filters.Aggregate((ListenerSet)ListenerKinds.None, (all, one) => all | one.Listeners);
+        _telemetry = telemetry;
+        _rows =
         [
             // stage                name             on which listeners                                  check
             new(CheckStage.Connection, "client_network", settings.ClientNetwork.AskedOn, clientNetwork),
@@ -95,18 +93,10 @@ internal sealed class CheckTable
             new(CheckStage.Content, "message_authentication", authenticated, messageAuthentication),
             new(CheckStage.Content, "filter", filtered, filter),
         ];
-        _mx = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Mx)), telemetry);
-        _submission = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Submission)), telemetry);
-        _lmtp = new ListenerChecks(Array.FindAll(rows, row => row.Listeners.HasFlag(ListenerKinds.Lmtp)), telemetry);
     }
 
-    public ListenerChecks Of(ListenerKind kind) => kind switch
-    {
-        ListenerKind.Submission => _submission,
-        ListenerKind.Lmtp => _lmtp,
-        _ => _mx,
-    };
+    public ListenerChecks Of(ListenerOptions listener) => new(Array.FindAll(_rows, row => row.Listeners.Has(listener)), _telemetry);
 }
 
 /// <param name="Name">In metrics.</param>
-internal sealed record CheckRow(CheckStage Stage, string Name, ListenerKinds Listeners, ICheck Check);
+internal sealed record CheckRow(CheckStage Stage, string Name, ListenerSet Listeners, ICheck Check);

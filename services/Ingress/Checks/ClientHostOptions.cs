@@ -7,7 +7,7 @@ namespace MailPipeline.Ingress.Checks;
 public sealed class ClientHostOptions
 {
     /// <summary>The listeners on which it is asked. Default Mx.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>Of a client whose address has no name. Default Accept.</summary>
     public NamePolicy NoName { get; set; }
@@ -28,11 +28,11 @@ public sealed class ClientHostOptions
 
     internal bool AsksGreeting => GreetingUnknown != NamePolicy.Accept || GreetingElsewhere != NamePolicy.Accept;
 
-    internal bool IsOn => Listeners != ListenerKinds.None && (AsksAddress || AsksGreeting);
+    internal bool IsOn => !Listeners.IsNone && (AsksAddress || AsksGreeting);
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         PolicyOptions.RequireTime($"{setting}:MaxWait", MaxWait, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(30), failures);
         foreach (var (name, value) in new[]
         {

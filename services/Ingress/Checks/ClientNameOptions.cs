@@ -8,7 +8,7 @@ public sealed class ClientNameOptions
     /// <summary>
     /// The listeners on which it is asked. Default Mx: the programs of our users greet with whatever their machines are called, and log in.
     /// </summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>Of a stranger that greets with a name or an address of ours. Default Accept.</summary>
     public NamePolicy Forged { get; set; }
@@ -22,11 +22,11 @@ public sealed class ClientNameOptions
     /// <summary>Names and address literals of ours, beside Ingress:HostName and the address that the client came to; only where Forged is not Accept. Default: none.</summary>
     public IList<string> OwnNames { get; init; } = [];
 
-    internal ListenerKinds AskedOn => Forged == NamePolicy.Accept && Unqualified == NamePolicy.Accept ? ListenerKinds.None : Listeners;
+    internal ListenerSet AskedOn => Forged == NamePolicy.Accept && Unqualified == NamePolicy.Accept ? ListenerKinds.None : Listeners;
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         Require($"{setting}:Forged", Forged);
         Require($"{setting}:Unqualified", Unqualified);
         for (var i = 0; i < OwnNames.Count; i++)

@@ -6,7 +6,7 @@ namespace MailPipeline.Ingress.Checks;
 public sealed class ClientNetworkOptions
 {
     /// <summary>The listeners on which it is asked. Default All.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.All;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.All;
 
     /// <summary>Addresses and networks (CIDR) that are greeted with 554. Default: none.</summary>
     public IList<string> Refused { get; init; } = [];
@@ -14,11 +14,11 @@ public sealed class ClientNetworkOptions
     /// <summary>Those among them that are let through all the same. Default: none.</summary>
     public IList<string> Except { get; init; } = [];
 
-    internal ListenerKinds AskedOn => Refused.Count > 0 ? Listeners : ListenerKinds.None;
+    internal ListenerSet AskedOn => Refused.Count > 0 ? Listeners : ListenerKinds.None;
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         foreach (var (name, networks) in new[] { (nameof(Refused), Refused), (nameof(Except), Except) })
         {
             for (var i = 0; i < networks.Count; i++)

@@ -8,7 +8,7 @@ namespace MailPipeline.Ingress.Checks;
 public sealed class DnsListOptions
 {
     /// <summary>The listeners on which they are asked. Default Mx: our users come from anywhere, and log in.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>The lists. Default: none.</summary>
     public IList<DnsListEntry> Lists { get; init; } = [];
@@ -25,11 +25,11 @@ public sealed class DnsListOptions
     /// </summary>
     public TimeSpan MaxWait { get; set; } = TimeSpan.FromSeconds(5);
 
-    internal bool IsOn => Lists.Count > 0 && Listeners != ListenerKinds.None && (RefuseFrom > 0 || TagFrom > 0);
+    internal bool IsOn => Lists.Count > 0 && !Listeners.IsNone && (RefuseFrom > 0 || TagFrom > 0);
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         PolicyOptions.RequireTime($"{setting}:MaxWait", MaxWait, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(30), failures);
         if (RefuseFrom is < 0 or > 1000)
             failures.Add($"{setting}:RefuseFrom is {RefuseFrom}; it must be 0 to 1000");

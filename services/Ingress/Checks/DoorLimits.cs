@@ -133,7 +133,7 @@ internal sealed partial class DoorLimits : IDisposable
     {
         foreach (var rule in _policy.Current.LimitsOf(what))
         {
-            if (!rule.Listeners.HasFlag(context.Kind) || SubjectOf(rule, context, asked.Client, userName) is not { } subject)
+            if (!context.IsOn(rule.Listeners) || SubjectOf(rule, context, asked.Client, userName) is not { } subject)
                 continue;
             if (rule.AsksHost)
             {
@@ -164,11 +164,12 @@ internal sealed partial class DoorLimits : IDisposable
         LimitOf.Account when rule.What == LimitWhat.FailedLogins => userName.Length is > 0 and <= MaxUserName ? MailName.Key(userName) : null,
         LimitOf.Account => context.Account?.Address,
         LimitOf.SenderDomain => IsAbout(rule, context, client) ? context.SenderDomain : null,
-        _ => context.Kind.ToString(),
+        // Who names single listeners bounds each of them.
+        _ => rule.Listeners.Names(context.ListenerName) ? context.ListenerName : context.Kind.ToString(),
     };
 
     private static bool IsAbout(LimitOptions rule, CheckContext context, IPAddress? client) =>
-        client is not null && context.IsStrangerOn(ListenerKinds.All) && !rule.IsExcepted(client);
+        client is not null && context.IsStranger && !rule.IsExcepted(client);
 
     private IPNetwork NetworkOf(IPAddress client) => ClientNetworks.NetworkOf(client, _options.Value.PrefixIPv6);
 

@@ -7,7 +7,7 @@ namespace MailPipeline.Ingress.Checks;
 public sealed class GreylistOptions
 {
     /// <summary>The listeners on which it is done. Default Mx.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.Mx;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>How long client network, sender and recipient are put off when they are seen together for the first time; 0: they are not. Default 0.</summary>
     public TimeSpan Delay { get; set; }
@@ -47,11 +47,11 @@ public sealed class GreylistOptions
     /// <summary>Domains, with those below them, of recipients, for whom nobody is put off. Default: none.</summary>
     public IList<string> ExceptRecipients { get; init; } = [];
 
-    internal bool IsOn => Delay > TimeSpan.Zero && Listeners != ListenerKinds.None;
+    internal bool IsOn => Delay > TimeSpan.Zero && !Listeners.IsNone;
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         PolicyOptions.RequireTime($"{setting}:Delay", Delay, TimeSpan.Zero, TimeSpan.FromHours(12), failures);
         PolicyOptions.RequireTime($"{setting}:RetryWithin", RetryWithin, TimeSpan.FromMinutes(1), TimeSpan.FromDays(30), failures);
         PolicyOptions.RequireTime($"{setting}:Keep", Keep, TimeSpan.FromMinutes(1), TimeSpan.FromDays(400), failures);

@@ -14,16 +14,16 @@ public sealed class HeaderRuleOptions
     internal const int MaxAddedBytes = MessagePrefix.MaxBytes / 4;
 
     /// <summary>The listeners on which they are asked. Default All.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.All;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.All;
 
     /// <summary>In their order. Default: none.</summary>
     public IList<HeaderRule> Rules { get; init; } = [];
 
-    internal ListenerKinds AskedOn => Rules.Count > 0 ? Listeners : ListenerKinds.None;
+    internal ListenerSet AskedOn => Rules.Count > 0 ? Listeners : ListenerKinds.None;
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         for (var i = 0; i < Rules.Count; i++)
             Rules[i].Validate($"{setting}:Rules:{i}", failures);
         // Each rule may be about the same message.

@@ -42,22 +42,3 @@ internal enum CheckStage
     /// <summary>Behind the final dot and before the commit, about <see cref="CheckContext.Content"/>.</summary>
     Content,
 }
-
-/// <summary>The listeners on which a check is asked.</summary>
-[Flags]
-public enum ListenerKinds
-{
-    /// <summary>The check is off.</summary>
-    None = 0,
-
-    /// <summary>Those for other mail servers.</summary>
-    Mx = 1,
-
-    /// <summary>Those for our users.</summary>
-    Submission = 2,
-
-    /// <summary>Those for servers of ours that hand mail in to maildrops.</summary>
-    Lmtp = 4,
-
-    All = Mx | Submission | Lmtp,
-}

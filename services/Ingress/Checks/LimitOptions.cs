@@ -23,7 +23,7 @@ public sealed partial class LimitOptions
     public TimeSpan Window { get; set; }
 
     /// <summary>The listeners on which it is counted. Default All.</summary>
-    public ListenerKinds Listeners { get; set; } = ListenerKinds.All;
+    public ListenerSet Listeners { get; set; } = ListenerKinds.All;
 
     /// <summary>How long the client network is banned that has used it up; 0: it is not. Default 0.</summary>
     public TimeSpan Ban { get; set; }
@@ -45,11 +45,11 @@ public sealed partial class LimitOptions
 
     internal bool IsExcepted(ReverseName host) => host.IsBelow(ExceptHosts);
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
         if (!NameForm().IsMatch(Name))
             failures.Add($"{setting}:Name is '{Name}'; it must be 1 to 40 letters, digits, '-', '.' and '_'");
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         if (!Enum.IsDefined(Of))
             failures.Add($"{setting}:Of is {(Of == 0 ? "not set" : Of)}; it must be one of {string.Join(", ", Enum.GetNames<LimitOf>())}");
         else if (!Enum.IsDefined(What))
@@ -90,7 +90,7 @@ public enum LimitOf
     /// <summary>Of the domain of the reverse-path, in a stranger's mouth.</summary>
     SenderDomain,
 
-    /// <summary>Of a kind of listener, whoever comes there.</summary>
+    /// <summary>Of a kind of listener, or of the one that the limit names, whoever comes there.</summary>
     Listener,
 }
 

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace MailPipeline.Ingress.Checks;
 
-/// <summary>The checks of one kind of listener, by their stages.</summary>
+/// <summary>The checks of one listener, by their stages.</summary>
 internal sealed class ListenerChecks
 {
     private readonly CheckRow[][] _stages;

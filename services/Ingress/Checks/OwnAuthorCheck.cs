@@ -17,7 +17,7 @@ internal sealed class OwnAuthorCheck(OwnAddresses own, IOptions<IngressOptions> 
 
     private static readonly Verdict s_noFrom = Refused("The message has no From field");
     private static readonly Verdict s_moreThanOne = Refused("The message has more than one From or Sender field");
-    private static readonly Verdict s_tooLong = Refused($"The From or Sender field is longer than {SubmittedFields.MaxAuthorBytes} octets");
+    private static readonly Verdict s_tooLong = Refused($"The From or Sender field is longer than {SubmittedFields.MaxAuthorBytes} octets, or its name than a line");
     private static readonly Verdict s_tooMany = Refused($"The From field names more than {AuthorAddresses.Max} addresses");
     private static readonly Verdict s_unreadableFrom = Refused("The From field must be one or more addresses; a name with special characters needs quotes");
     private static readonly Verdict s_unreadableSender = Refused("The Sender field must be one address; a name with special characters needs quotes");

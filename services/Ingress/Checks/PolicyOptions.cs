@@ -21,18 +21,18 @@ public sealed class PolicyOptions
 
     public IList<LimitOptions> Limits { get; init; } = [];
 
-    internal void Validate(List<string> failures)
+    internal void Validate(IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        DnsLists.Validate($"{SectionName}:{nameof(DnsLists)}", failures);
-        ClientHost.Validate($"{SectionName}:{nameof(ClientHost)}", failures);
-        EarlyTalkers.Validate($"{SectionName}:{nameof(EarlyTalkers)}", failures);
-        Greylisting.Validate($"{SectionName}:{nameof(Greylisting)}", failures);
+        DnsLists.Validate($"{SectionName}:{nameof(DnsLists)}", listeners, failures);
+        ClientHost.Validate($"{SectionName}:{nameof(ClientHost)}", listeners, failures);
+        EarlyTalkers.Validate($"{SectionName}:{nameof(EarlyTalkers)}", listeners, failures);
+        Greylisting.Validate($"{SectionName}:{nameof(Greylisting)}", listeners, failures);
         // Each is a bucket that is looked at for each message.
         if (Limits.Count > MaxLimits)
             failures.Add($"{SectionName}:{nameof(Limits)} has {Limits.Count} entries; it may have {MaxLimits}");
         for (var i = 0; i < Limits.Count; i++)
         {
-            Limits[i].Validate($"{SectionName}:{nameof(Limits)}:{i}", failures);
+            Limits[i].Validate($"{SectionName}:{nameof(Limits)}:{i}", listeners, failures);
             if (Limits.Take(i).Any(other => other.Name == Limits[i].Name))
                 failures.Add($"{SectionName}:{nameof(Limits)}:{i}:Name is '{Limits[i].Name}', as that of another limit; each must have a name of its own");
         }

@@ -21,7 +21,7 @@ internal sealed class SignatureCheck(DnsCache dns, IOptions<IngressOptions> opti
     /// <summary>Where it is not asked for by itself it is for those alone whose messages <see cref="MessageAuthenticationCheck"/> judges.</summary>
     public IContentObserver? ObserveContent(CheckContext context)
     {
-        context.SignatureObserver = _options.Listeners == ListenerKinds.None && context.Spf is null ? null
+        context.SignatureObserver = !context.IsOn(_options.Listeners) && context.Spf is null ? null
             // Keys that do not come leave time to ask what the author's domain wants.
             : context.Spf is { } spf ? new SignatureObserver(spf.Dns.Keys, _records, _options.MaxSignatures, _options.MaxWait < _maxTime ? _options.MaxWait : _maxTime / 2, time)
             : new SignatureObserver(dns, _records, _options.MaxSignatures, _options.MaxWait, time);

@@ -4,7 +4,7 @@ namespace MailPipeline.Ingress.Checks;
 public sealed class SignatureOptions
 {
     /// <summary>Where DKIM signatures and ARC seals are verified. Default None: it needs the DNS.</summary>
-    public ListenerKinds Listeners { get; set; }
+    public ListenerSet Listeners { get; set; } = ListenerKinds.None;
 
     /// <summary>DKIM signatures of one message that are judged, from the top down. Default 8.</summary>
     public int MaxSignatures { get; set; } = 8;
@@ -15,11 +15,11 @@ public sealed class SignatureOptions
     /// </summary>
     public TimeSpan MaxWait { get; set; } = TimeSpan.FromSeconds(5);
 
-    internal ListenerKinds AskedOn => Listeners;
+    internal ListenerSet AskedOn => Listeners;
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
-        CheckOptions.RequireListeners($"{setting}:Listeners", Listeners, failures);
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         if (MaxSignatures is < 1 or > 100)
             failures.Add($"{setting}:MaxSignatures is {MaxSignatures}; it must be 1 to 100");
         if (MaxWait < TimeSpan.FromMilliseconds(100) || MaxWait > TimeSpan.FromMinutes(5))

@@ -18,8 +18,8 @@ public sealed partial class FilterOptions
     /// </summary>
     public string Address { get; set; } = "";
 
-    /// <summary>On which listeners it is asked: 1 Mx, 2 Submission, 4 Lmtp. Default Mx.</summary>
-    public FilterListeners Listeners { get; set; } = FilterListeners.Mx;
+    /// <summary>On which listeners it is asked. Default Mx.</summary>
+    public ListenerSet Listeners { get; set; } = ListenerKinds.Mx;
 
     /// <summary>What becomes of mail while it is away, says nothing in time, or what is none of its protocol. Default Defer.</summary>
     public FilterAwayPolicy WhenAway { get; set; }
@@ -48,14 +48,13 @@ public sealed partial class FilterOptions
     /// </summary>
     public TimeSpan MaxTime { get; set; } = TimeSpan.FromMinutes(5);
 
-    internal void Validate(string setting, List<string> failures)
+    internal void Validate(string setting, IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
         if (!NameForm().IsMatch(Name))
             failures.Add($"{setting}:Name is '{Name}'; it must be 1 to 40 letters, digits, '-', '.' and '_'");
         if (!Enum.IsDefined(Protocol))
             failures.Add($"{setting}:Protocol is {Protocol}; it must be one of {string.Join(", ", Enum.GetNames<FilterProtocol>())}");
-        if (!Enum.IsDefined(Listeners))
-            failures.Add($"{setting}:Listeners is {Listeners}; it must be one of {string.Join(", ", Enum.GetNames<FilterListeners>())}");
+        Listeners.Validate($"{setting}:Listeners", listeners, failures);
         if (!Enum.IsDefined(WhenAway))
             failures.Add($"{setting}:WhenAway is {WhenAway}; it must be one of {string.Join(", ", Enum.GetNames<FilterAwayPolicy>())}");
         if (Protocol == FilterProtocol.Rspamd)
@@ -92,17 +91,6 @@ public enum FilterProtocol
 
     /// <summary>Rspamd's, by HTTP (/checkv2).</summary>
     Rspamd,
-}
-
-/// <summary>The listeners on which a filter is asked.</summary>
-[Flags]
-public enum FilterListeners
-{
-    None = 0,
-    Mx = 1,
-    Submission = 2,
-    Lmtp = 4,
-    All = Mx | Submission | Lmtp,
 }
 
 /// <summary>What becomes of mail that a filter does not judge.</summary>

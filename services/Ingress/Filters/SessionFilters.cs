@@ -112,20 +112,20 @@ internal sealed class FilterSet : IDisposable
         }
     }
 
-    /// <summary>Null: there are none on such listeners.</summary>
+    /// <summary>Null: there are none on that listener.</summary>
     /// <param name="name">Of the listener.</param>
-    public SessionFilters? Begin(FilterListeners listener, string name)
+    public SessionFilters? Begin(ListenerKinds kind, string name)
     {
         var filters = new List<IFilter>();
         foreach (var filter in _filters)
         {
-            if (!filter.Listeners.HasFlag(listener))
+            if (!filter.Listeners.Has(kind, name))
                 continue;
             filters.Add(filter.Protocol == FilterProtocol.Rspamd
                 ? new RspamdFilter(filter, _clients[filter], _telemetry, _time, _log) : new MilterFilter(filter, _telemetry, _time, _log));
         }
 
-        return filters.Count == 0 ? null : new SessionFilters(filters, name, _filters.Any(filter => filter.ChangesHeaders && filter.Listeners.HasFlag(listener)));
+        return filters.Count == 0 ? null : new SessionFilters(filters, name, _filters.Any(filter => filter.ChangesHeaders && filter.Listeners.Has(kind, name)));
     }
 
     public void Dispose()

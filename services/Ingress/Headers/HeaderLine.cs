@@ -44,6 +44,10 @@ internal static class HeaderLines
         return isMailboxLine ? HeaderLine.MailboxLine : HeaderLine.Text;
     }
 
+    /// <summary>What may be the name of a field behind which white space fills all of <see cref="MaxBytes"/>; empty where it is none.</summary>
+    /// <param name="line">Its first <see cref="MaxBytes"/>, or all of it.</param>
+    public static ReadOnlySpan<byte> PaddedName(ReadOnlySpan<byte> line) => line.Length < MaxBytes ? default : line.TrimEnd(" \t"u8);
+
     /// <summary>RFC 5322 §3.6.8, and the space before the colon of §4.5; empty where the line is no field.</summary>
     public static ReadOnlySpan<byte> FieldName(ReadOnlySpan<byte> line)
     {

@@ -6,7 +6,7 @@ namespace MailPipeline.Ingress.Headers;
 /// <summary>Of whom a submitted message says that it is.</summary>
 /// <param name="From">What stands behind the colon of the first From field, as it came.</param>
 /// <param name="FromCount">Fields of that name.</param>
-/// <param name="IsCut">One of them is longer than <see cref="SubmittedFields.MaxAuthorBytes"/>.</param>
+/// <param name="IsCut">One of them is longer than <see cref="SubmittedFields.MaxAuthorBytes"/>, or its name is padded beyond <see cref="HeaderLines.MaxBytes"/>.</param>
 internal readonly record struct AuthorFields(ReadOnlyMemory<byte> From, int FromCount, ReadOnlyMemory<byte> Sender, int SenderCount, bool IsCut);
 
 /// <summary>
@@ -84,12 +84,22 @@ internal sealed class SubmittedFields(bool isEndedByText)
             return;
         var isText = _line == HeaderLine.Text || (_previous == HeaderLine.MailboxLine && _line != HeaderLine.Field);
         IsOver = _line == HeaderLine.Empty || (isText && isEndedByText && _keptBytes + line.Length <= SubmittedHeader.MaxBytes);
-        if (_line != HeaderLine.Continuation)
-            Begin(_line == HeaderLine.Field ? HeaderLines.FieldName(line) : default);
-        if (_line == HeaderLine.Field && _author is not null)
-            _author.Add(line[(line.IndexOf((byte)':') + 1)..]);
+        if (_line == HeaderLine.Field)
+        {
+            Begin(HeaderLines.FieldName(line));
+            _author?.Add(line[(line.IndexOf((byte)':') + 1)..]);
+        }
+        else if (_line != HeaderLine.Continuation)
+        {
+            // Readers that know no bound may find the colon behind it.
+            Begin(IsOver ? default : HeaderLines.PaddedName(line));
+            _author?.Cut();
+        }
         else
+        {
             _author?.Add(line);
+        }
+
         if (!_isLeftOut)
             Write(line);
         _start.ResetWrittenCount();
@@ -127,6 +137,9 @@ internal sealed class SubmittedFields(bool isEndedByText)
         public bool IsCut { get; private set; }
 
         public void Begin() => Count++;
+
+        /// <summary>Nobody knows where its value begins.</summary>
+        public void Cut() => IsCut = true;
 
         public void Add(ReadOnlySpan<byte> octets)
         {

@@ -44,7 +44,8 @@ internal sealed class BatchesUnderWay(TimeSpan timeout)
             return (default, []);
         var left = entry.Batch.Recipients.ExceptBy(recipientIds, recipient => recipient.RecipientId).ToArray();
         var taken = entry.Batch.Recipients.Except(left).ToArray();
-        _batches[batchId] = entry with { Batch = entry.Batch with { Recipients = left } };
+        // Of a batch that nobody is left of the end is looked for at once: others may wait for its place.
+        _batches[batchId] = entry with { Batch = entry.Batch with { Recipients = left }, LookAt = left.Length == 0 && taken.Length > 0 ? DateTimeOffset.MinValue : entry.LookAt };
         return (entry.Batch.Route, taken);
     }
 

@@ -51,9 +51,15 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 
     /// <summary>
     /// What workers hold from before counts as dispatched, so that the cap holds when the queue moves to another silo, also when that
-    /// makes more than the cap: then none is added.
+    /// makes more than the cap: then none is added. The domain has borne so many at once: as many are allowed, so that whom a dead worker
+    /// held need not wait for the others.
     /// </summary>
-    public void Adopt(IEnumerable<long> batchIds, DateTimeOffset now) => _underWay.Adopt(batchIds, now);
+    public void Adopt(IReadOnlyCollection<long> batchIds, DateTimeOffset now)
+    {
+        _underWay.Adopt(batchIds, now);
+        if (Backoff.Failures == 0)
+            _allowed = Math.Max(_allowed, batchIds.Count);
+    }
 
     public void Remember(DomainBackoff backoff) => Backoff = backoff;
 
@@ -121,7 +127,9 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         return handedBack;
     }
 
-    /// <summary>The same of some of each flow, whatever is before them in storage.</summary>
+    /// <summary>Takes some due and unclaimed recipients of each flow, whatever is before them in storage.</summary>
+    /// <param name="nextFlow">From which on flows are read the next time.</param>
+    /// <returns>As of <see cref="Load"/>.</returns>
     public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
     {
         var handedBack = TakeOut(recipients);

@@ -13,8 +13,8 @@ namespace MailPipeline.Queue.Domains;
 /// in one transaction.
 /// </summary>
 internal sealed partial class OutcomeRecorder(
-    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, QueuePolicyFile policy, IOptions<QueueOptions> options,
-    QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
+    QueueStore queue, IOutcomes outcomes, ClaimStore claims, FailureReports reports, SuppressedFailures suppressed, QueuePolicyFile policy,
+    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<OutcomeRecorder> log)
 {
     /// <summary>Storage may be away for a moment; beyond it the claim's lease decides.</summary>
     private static readonly TimeSpan[] s_storagePauses =
@@ -50,6 +50,7 @@ internal sealed partial class OutcomeRecorder(
             recipients[recipient.RecipientId] = recipient;
             var decision = AttemptDecision.Of(
                 recipient, result, uncertain.GetValueOrDefault(result.RecipientId), policy.Schedules, policy.Replies, now, Random.Shared.NextDouble());
+            decision = await suppressed.JudgeAsync(recipient, decision, policy.Replies);
             decisions.Add(decision);
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);

@@ -1,3 +1,5 @@
+using MailPipeline.Mail;
+
 namespace MailPipeline.Queue.Policies;
 
 /// <summary>What a destination bears.</summary>

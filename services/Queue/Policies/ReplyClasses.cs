@@ -96,7 +96,10 @@ internal static class ReplyClasses
 
     /// <param name="status">As it is recorded, e.g. "4.7.1".</param>
     /// <param name="reply">In one line, beginning with its code; else our own words.</param>
-    public static ReplyClass Of(string status, string reply)
+    public static ReplyClass Of(string status, string reply) => Find(status, reply) ?? OfCode(reply);
+
+    /// <summary>By what the reply says beside its code; null: nothing.</summary>
+    public static ReplyClass? Find(string status, string reply)
     {
         var code = CodeOf(reply);
         if (code is not null && Find(s_words, reply) is { } plain)
@@ -109,10 +112,11 @@ internal static class ReplyClasses
             return kind == 4 ? ReplyClass.Rate : detail < 700 ? ReplyClass.Reputation : ReplyClass.Policy;
         if (code is not null && (detail == 0 || subject is 0 or 7) && Find(s_vagueWords, reply) is { } vague)
             return vague;
-        if (s_subjects.TryGetValue(subject, out var ofSubject))
-            return ofSubject;
-        return code is { } said && s_codes.TryGetValue(said, out var ofCode) ? ofCode : ReplyClass.Other;
+        return s_subjects.TryGetValue(subject, out var ofSubject) ? ofSubject : null;
     }
+
+    /// <summary>By the code of the reply alone.</summary>
+    public static ReplyClass OfCode(string reply) => CodeOf(reply) is { } said && s_codes.TryGetValue(said, out var ofCode) ? ofCode : ReplyClass.Other;
 
     private static ReplyClass? Find((ReplyClass Class, string[] Words)[] table, string reply)
     {

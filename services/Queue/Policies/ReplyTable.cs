@@ -5,7 +5,8 @@ namespace MailPipeline.Queue.Policies;
 /// <summary>What an attempt that did not deliver was about, and what an operator says shall follow it.</summary>
 /// <param name="Then">Null: what the reply says.</param>
 /// <param name="RetrySteps">Empty: those of the recipient's schedule.</param>
-internal readonly record struct ReplyVerdict(ReplyClass Class, ReplyThen? Then, IReadOnlyList<TimeSpan> RetrySteps);
+/// <param name="IsGuess">Nothing but the code of the reply says so, with which hosts say many things.</param>
+internal readonly record struct ReplyVerdict(ReplyClass Class, ReplyThen? Then, IReadOnlyList<TimeSpan> RetrySteps, bool IsGuess = false);
 
 /// <summary>What replies mean: the first of the operator's entries that fits, else what is built in (<see cref="ReplyClasses"/>). Never changes.</summary>
 internal sealed class ReplyTable
@@ -26,7 +27,8 @@ internal sealed class ReplyTable
                     return entry.Verdict;
             }
         }
-        return new(ReplyClasses.Of(result.Status, result.Reply), Then: null, []);
+        var known = ReplyClasses.Find(result.Status, result.Reply);
+        return new(known ?? ReplyClasses.OfCode(result.Reply), Then: null, [], IsGuess: known is null);
     }
 
     /// <summary>Given "mx.example.net[192.0.2.1]:25", or an address alone.</summary>

@@ -7,7 +7,8 @@ namespace MailPipeline.Queue.Reconciling;
 
 /// <summary>
 /// Wakes the queues of domains that have something due. A queue that is awake goes on by itself, so waking one is waited for only a second;
-/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken.
+/// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken; where workers of some endpoint are missing,
+/// what waits for them is passed over, and as that may be very much, it is done seldom until they are back.
 /// </summary>
 internal sealed partial class DueDomains(
     QueueStore store, IGrainFactory grains, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
@@ -17,14 +18,29 @@ internal sealed partial class DueDomains(
 
     private static readonly TimeSpan s_longestWait = TimeSpan.FromSeconds(1);
 
+    // Whoever lacks nothing and is due is woken so much later at most.
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
+
     private Waking? _waking;
+    private TimeSpan _pause;
+    private long _ended;
+    private int _openings;
 
     public string Name => DutyName;
 
     public DutyPace Pace => new(options.Value.ReconcileInterval, Share: 0.2);
 
-    public async Task<bool> RoundAsync() =>
-        !pause.IsPaused && await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+    public async Task<bool> RoundAsync()
+    {
+        var openings = gate.Openings;
+        if (pause.IsPaused || (openings == _openings && time.GetElapsedTime(_ended) < _pause))
+            return false;
+        var began = time.GetTimestamp();
+        var isUseful = await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
+        (_openings, _ended) = (openings, time.GetTimestamp());
+        _pause = gate.Closed.Count > 0 ? new DutyPace(TimeSpan.Zero, Share: 0.02, s_longestPause).PauseAfter(time.GetElapsedTime(began)) : TimeSpan.Zero;
+        return isUseful;
+    }
 
     private async Task<IReadOnlyList<DueDomain>> ListAsync(DueDomain after, int most)
     {

@@ -7,7 +7,7 @@ namespace MailPipeline.Queue.Reconciling;
 /// Forgets finished messages that are older than operators want to see, failed logins, and what the door no longer knows, and gives their space back.
 /// </summary>
 internal sealed class Housekeeping(
-    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, DmarcResultStore sent, DmarcReportStore received,
+    MessageHistory history, ReportStore reports, LoginFailureStore failures, GreylistStore greylist, BanStore bans, SuppressionStore suppressions, DmarcResultStore sent, DmarcReportStore received,
     IOptions<QueueOptions> options, TimeProvider time) : IDuty
 {
     /// <summary>Reports of the last hour are counted for each sender; a clock that is wrong by as much does no harm.</summary>
@@ -34,6 +34,10 @@ internal sealed class Housekeeping(
         await reports.ForgetAsync(time.GetUtcNow() - s_reportsCount);
         await failures.ForgetOldAsync();
         await bans.ForgetAsync(CancellationToken.None);
+        for (var piece = 0; piece < MostPieces && await suppressions.ForgetAsync(CancellationToken.None) == SuppressionStore.MostAtOnce; piece++)
+        {
+        }
+
         await sent.ForgetSentAsync(time.GetUtcNow() - options.Value.DmarcReports.Retention);
         await received.ForgetAsync(time.GetUtcNow() - options.Value.DmarcReports.Retention, MostReports, CancellationToken.None);
         for (var piece = 0; piece < MostPieces && GreylistStore.MayHaveMore(await greylist.ForgetAsync(CancellationToken.None)); piece++)

@@ -16,7 +16,10 @@ internal sealed class QueueRules(EndpointGate gate, DeliveryPause pause, IOption
             var now = time.GetUtcNow();
             return new(
                 options.Value.InitialConcurrency, options.Value.WindowRecipients, options.Value.DeliveryPaused ? now : null,
-                [.. gate.Closed.Select(closed => new ClosedEndpoint(closed.Endpoint, closed.BusRefuses, now))]);
+                [.. gate.Closed.Select(closed => new ClosedEndpoint(closed.Endpoint, closed.BusRefuses, now))])
+            {
+                SearchableSince = options.Value.MessageSearch ? now : null,
+            };
         }
     }
 }

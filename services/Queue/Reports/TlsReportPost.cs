@@ -31,15 +31,7 @@ internal sealed class TlsReportPost(IDnsLookup dns, TimeProvider time)
     {
         using var late = new CancellationTokenSource(Longest, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
-        using var handler = new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseProxy = false,
-            UseCookies = false,
-            ActivityHeadersPropagator = null,
-            MaxResponseHeadersLength = 16,
-            ConnectCallback = ConnectAsync,
-        };
+        using var handler = StrangersPage.Handler(FindAsync);
         using var client = new HttpMessageInvoker(handler);
         using var request = new HttpRequestMessage(HttpMethod.Post, page) { Content = new ByteArrayContent(report) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/tlsrpt+gzip");
@@ -56,33 +48,11 @@ internal sealed class TlsReportPost(IDnsLookup dns, TimeProvider time)
 
     internal static bool IsOpen(IPAddress address) => !s_ours.Any(network => network.Contains(address));
 
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
+    private async Task<IReadOnlyList<IPEndPoint>> FindAsync(DnsEndPoint page, CancellationToken cancellation)
     {
-        var name = context.DnsEndPoint.Host;
-        IReadOnlyList<IPAddress> found = HostAddress.TryParse(name, out var literal)
+        IReadOnlyList<IPAddress> found = HostAddress.TryParse(page.Host, out var literal)
             ? [literal]
-            : [.. (await dns.IPv4Async(name, cancellation)).Records, .. (await dns.IPv6Async(name, cancellation)).Records];
-        Exception failure = new IOException($"{name} has no address that can be used");
-        foreach (var address in found.Where(IsOpen).Take(MostAddresses))
-        {
-            var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            try
-            {
-                await socket.ConnectAsync(address, context.DnsEndPoint.Port, cancellation);
-                return new NetworkStream(socket, ownsSocket: true);
-            }
-            catch (SocketException error)
-            {
-                socket.Dispose();
-                failure = error;
-            }
-            catch
-            {
-                socket.Dispose();
-                throw;
-            }
-        }
-
-        throw failure;
+            : [.. (await dns.IPv4Async(page.Host, cancellation)).Records, .. (await dns.IPv6Async(page.Host, cancellation)).Records];
+        return [.. found.Where(IsOpen).Take(MostAddresses).Select(address => new IPEndPoint(address, page.Port))];
     }
 }

@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -11,7 +12,7 @@ namespace MailPipeline.Queue.Routing;
 /// batch, and tells the domains' queues. Routing a message again changes nothing.
 /// </summary>
 internal sealed partial class Router(
-    AddressResolver addresses, HostPostmaster hostPostmaster, ForwardedSender forwardedSender, QueueStore store, IGrainFactory grains, EndpointGate gate,
+    AddressResolver addresses, HostPostmaster hostPostmaster, ForwardedSender forwardedSender, SuppressedRecipients suppressedRecipients, QueueStore store, IGrainFactory grains, EndpointGate gate,
     IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<Envelope> messages, CancellationToken cancellationToken)
@@ -24,8 +25,12 @@ internal sealed partial class Router(
             routed[i] = new RoutedMessage(messages[i], recipients, MayBeReport(messages[i], recipients), options.Value.MessageSearch);
             activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
         }
-        var made = await store.RouteAsync(routed);
+        await suppressedRecipients.MarkAsync(routed, cancellationToken);
+        var suppressed = new List<(long RecipientId, RoutedRecipient Recipient)>();
+        var made = await store.RouteAsync(routed, options.Value.ReportDelay, suppressed);
         telemetry.Routed(made.Count);
+        foreach (var (id, recipient) in suppressed)
+            NoteSuppressed(id, recipient);
         // Where nobody takes batches they wait in storage. Which domains are failing their queues know.
         foreach (var group in made.Where(row => gate.IsOpen(Batch.EndpointOf(row.Recipient.Route, probe: false))).GroupBy(row => row.Domain, row => row.Recipient))
             await OfferAsync(group.Key, [.. group]);
@@ -66,6 +71,19 @@ internal sealed partial class Router(
             }
         }
         return recipients;
+    }
+
+    private void NoteSuppressed(long id, RoutedRecipient recipient)
+    {
+        var suppression = recipient.Suppression!;
+        telemetry.Suppressed(suppression.Cause);
+        telemetry.Decided(RecipientState.Bounced);
+        if (log.IsEnabled(LogLevel.Information))
+        {
+            LogSuppressed(
+                log, MessageIds.ToText(RecipientIds.MessageId(id)), LogText.Address(recipient.Address), LogText.Original(recipient.Original),
+                Suppression.Status, suppression.Explanation);
+        }
     }
 
     private readonly HashSet<string> _reportAddresses = new(options.Value.DmarcReports.Addresses.Select(MailName.Key), StringComparer.Ordinal);
@@ -142,6 +160,9 @@ internal sealed partial class Router(
 
     /// <summary>RFC 5321 §4.5.1: "Postmaster" alone is ours.</summary>
     private string Qualify(string address) => address.Contains('@') ? address : $"{address}@{options.Value.HostName}";
+
+    [LoggerMessage(2031, LogLevel.Information, "message={MessageId} to=<{Recipient}>{Original} relay=- status=bounced dsn={Status} reply={Reply}")]
+    private static partial void LogSuppressed(ILogger log, string messageId, string recipient, string original, string status, string reply);
 
     [LoggerMessage(2030, LogLevel.Warning, "{Domain}: its queue could not be told of new recipients; the reconciler will")]
     private static partial void LogNotOffered(ILogger log, string domain, Exception exception);

@@ -12,6 +12,9 @@ namespace MailPipeline.Queue.Sites;
 /// <param name="pause">How long the rest is after so many failures in a row.</param>
 internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause)
 {
+    /// <summary>Twice as long as domains are silent.</summary>
+    private static readonly TimeSpan s_claimedSilence = TimeSpan.FromSeconds(10);
+
     private readonly Dictionary<long, Held> _held = [];
     private readonly KeptConnections _kept = new();
     private readonly LinkedList<SiteAsk> _waiting = [];
@@ -86,9 +89,11 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             _from = now + KeptConnection.Gone;
         foreach (var batch in claimed)
         {
-            if (_held.TryAdd(batch.BatchId, new Held(batch.Domain, batch.Recipients, now, now)))
+            if (_held.TryAdd(batch.BatchId, new Held(batch.Domain, batch.Recipients, now, now, HeldSince.ClaimedBefore)))
                 _rate.Take(batch.Recipients);
         }
+
+        AllowInherited();
     }
 
     /// <summary>Nothing is out, and nobody gives out permits by this epoch any more. Returns it; 0: there was none.</summary>
@@ -121,7 +126,7 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             if (!_held.TryGetValue(ask.BatchId, out var held))
             {
                 var messages = Math.Min(Math.Min(ask.Messages, room), _limits.MessagesPerConnection ?? int.MaxValue);
-                held = new Held(ask.Domain, messages, now, now)
+                held = new Held(ask.Domain, messages, now, now, HeldSince.Granted)
                 {
                     From = ask.TakesKept ? _kept.TakeFor(ask.Domain) : null, MayEndLate = _limits == DestinationLimits.None && _held.Count < Allowed / 2,
                 };
@@ -196,19 +201,29 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     /// <summary>These are under way. Whoever has them was given them in a former life of the site.</summary>
     public void Assert(string domain, IEnumerable<long> batchIds, DateTimeOffset now)
     {
+        var known = _held.Count;
         foreach (var batchId in batchIds)
         {
             // Where permits count by an epoch, all that do are known.
             if (_held.TryGetValue(batchId, out var held))
                 _held[batchId] = held with { AssertedAt = now };
             else if (_epoch == 0)
-                _held.Add(batchId, new Held(domain, 0, now, now));
+                _held.Add(batchId, new Held(domain, 0, now, now, HeldSince.Before));
         }
+
+        if (_held.Count > known)
+            AllowInherited();
     }
 
-    /// <summary>Permits of which nothing has been heard for so long.</summary>
-    public IReadOnlyList<long> Silent(TimeSpan time, DateTimeOffset now) =>
-        [.. _held.Where(held => (now - held.Value.AssertedAt).Duration() > time).Select(held => held.Key)];
+    /// <summary>
+    /// Permits of which nothing has been heard for so long. Those that were claimed in a former life need not be waited for until somebody claims
+    /// them: where others wait, the silence of a domain whose silo and worker have died is broken soon.
+    /// </summary>
+    public IReadOnlyList<long> Silent(TimeSpan time, DateTimeOffset now)
+    {
+        var claimed = _waiting.Count > 0 && s_claimedSilence < time ? s_claimedSilence : time;
+        return [.. _held.Where(held => (now - held.Value.AssertedAt).Duration() > (held.Value.Since == HeldSince.ClaimedBefore ? claimed : time)).Select(held => held.Key)];
+    }
 
     /// <summary>Nobody holds a claim for this batch, and nobody can win one any more. What it sent before is not known.</summary>
     public void Drop(long batchId, DateTimeOffset now)
@@ -293,6 +308,16 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
         return true;
     }
 
+    /// <summary>
+    /// The hosts bear at once what a former life has given out: with fewer allowed than that nobody would be served before most of these have
+    /// ended, however long the hosts take. Where they have refused anything since, that counts.
+    /// </summary>
+    private void AllowInherited()
+    {
+        if (Rest.Failures == 0 && _slowedAt == DateTimeOffset.MinValue)
+            _allowed = Math.Max(_allowed, _held.Values.Count(held => held.Since != HeldSince.Granted));
+    }
+
     private void Leave(LinkedListNode<SiteAsk> place)
     {
         _waiting.Remove(place);
@@ -300,11 +325,23 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     }
 
     /// <param name="AssertedAt">When its domain spoke of it last.</param>
-    private sealed record Held(string Domain, int Messages, DateTimeOffset GrantedAt, DateTimeOffset AssertedAt)
+    private sealed record Held(string Domain, int Messages, DateTimeOffset GrantedAt, DateTimeOffset AssertedAt, HeldSince Since)
     {
         /// <summary>The connection that it was handed on.</summary>
         public Kept? From { get; init; }
 
         public bool MayEndLate { get; init; }
+    }
+
+    private enum HeldSince
+    {
+        /// <summary>This life of the site gave it.</summary>
+        Granted,
+
+        /// <summary>A former one did.</summary>
+        Before,
+
+        /// <summary>A former one did, and when this one began a worker held a claim by it.</summary>
+        ClaimedBefore,
     }
 }

@@ -1,6 +1,7 @@
 using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Authentication.Spf;
+using MailPipeline.Mail;
 
 namespace MailPipeline.Administration;
 
@@ -83,6 +84,18 @@ public enum CheckedThing
 /// <param name="Publish">The records that would be right, as in a zone file; none where nothing is to be done.</param>
 public sealed record PublishedItem(
     PublishedKind Kind, string Name, PublishedState State, IReadOnlyList<string> Found, IReadOnlyList<PublishedRemark> Remarks, IReadOnlyList<string> Publish);
+
+/// <summary>A policy of the queue in a file, which says nothing that is not allowed.</summary>
+/// <param name="Idle">Entries that never count, because one before them fits whatever they fit and says all that they say.</param>
+public sealed record QueuePolicyChecked(string File, QueuePolicyOptions Policy, IReadOnlyList<IdleEntry> Idle) : CheckResult(ActStatus.Done);
+
+/// <summary>Queue would not take the file.</summary>
+/// <param name="Faults">Each with the name of its setting, and what is allowed.</param>
+public sealed record QueuePolicyFaulty(string File, IReadOnlyList<string> Faults) : CheckResult(ActStatus.NotDone);
+
+/// <param name="Setting">The entry: "Policy:Destinations:3".</param>
+/// <param name="By">The one before it.</param>
+public sealed record IdleEntry(string Setting, string By);
 
 public enum PublishedKind
 {

@@ -42,6 +42,25 @@ public enum OperatorAction
     DkimKeyMade = 70,
 
     DkimKeyRetired = 71,
+
+    /// <summary>A token lets programs in.</summary>
+    TokenMade = 80,
+
+    TokenRemoved = 81,
+
+    /// <summary>A sender has a suppression list from now on, or keeps who comes to it for another time.</summary>
+    SuppressionBegun = 120,
+
+    /// <summary>The sender's list has no effect any more, and nobody comes to it.</summary>
+    SuppressionEnded = 121,
+
+    /// <summary>A recipient was put on a sender's list.</summary>
+    RecipientSuppressed = 122,
+
+    RecipientUnsuppressed = 123,
+
+    /// <summary>Recipients were put on a sender's list out of a file.</summary>
+    SuppressionsImported = 124,
 }
 
 /// <summary>Who acts, as he says; a note and no proof.</summary>
@@ -98,6 +117,8 @@ internal sealed class AuditNote
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """);
 
+    private static readonly Statement s_recount = new("UPDATE operator_audit SET recipients = $2 WHERE id = $1");
+
     private readonly long _id;
     private readonly OperatorIdentity _by;
 
@@ -113,4 +134,7 @@ internal sealed class AuditNote
         IWriteTransaction transaction, OperatorAction action, string subject, long messageId = 0, int recipients = 0) =>
         await transaction.ExecuteAsync(
             s_note, _id, At, StoredText.Note(_by.Name), StoredText.Note(_by.Host), (long)action, StoredText.Note(subject), messageId, recipients);
+
+    /// <summary>Of an act of several transactions, the first of which wrote the note: it has come so far.</summary>
+    public async ValueTask RecountAsync(IWriteTransaction transaction, int recipients) => await transaction.ExecuteAsync(s_recount, _id, recipients);
 }

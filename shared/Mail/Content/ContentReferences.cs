@@ -28,10 +28,14 @@ internal static class ContentReferences
             foreach (var (id, left) in await drop)
             {
                 if (left <= 0)
-                    transaction.ExecuteLast(s_deleteChunks, ChunkIds.First(id), ChunkIds.Last(id));
+                    transaction.DeleteContent(id);
             }
         }
     }
+
+    /// <summary>Nobody needs the bytes of a message any more, whose references are 0 in this transaction.</summary>
+    public static void DeleteContent(this IWriteTransaction transaction, long messageId) =>
+        transaction.ExecuteLast(s_deleteChunks, ChunkIds.First(messageId), ChunkIds.Last(messageId));
 
     private static ValueTask<List<(long Id, long Left)>> DropAsync(IWriteTransaction transaction, IEnumerable<long> messageIds, int count) =>
         transaction.QueryAsync(s_drop, static r => (r.GetInt64(0), r.GetInt64(1)), SqlValue.FromIds(messageIds), count);

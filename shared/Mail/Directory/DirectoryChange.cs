@@ -94,7 +94,14 @@ public sealed class DirectoryChange : IDirectoryReader
         domain.Recipients == RelayRecipients.Listed ? 1 : 0, domain.Recipients == RelayRecipients.Verify ? 1 : 0);
 
     /// <summary>Accounts and aliases stay. False: there is none.</summary>
-    public ValueTask<bool> RemoveDomainAsync(string domain) => WriteAsync(s_removeDomain, MailDirectory.Normalize(domain));
+    public async ValueTask<bool> RemoveDomainAsync(string domain)
+    {
+        var name = MailDirectory.Normalize(domain);
+        if (!await WriteAsync(s_removeDomain, name))
+            return false;
+        await ApiTokenStore.RemoveOfDomainAsync(_transaction, name);
+        return true;
+    }
 
     /// <summary>False: it is there already.</summary>
     public async ValueTask<bool> AddAccountAsync(string address, StoredPassword password)

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Globalization;
+using MailPipeline.Sasl;
 using MailPipeline.Smtp;
 using MailPipeline.Storage;
 
@@ -70,6 +72,13 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
     private static readonly Statement s_renewPassword = new(
         "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE id = $1 AND password_hash = $4");
 
+    // Of "SCRAM-SHA-256$50000:...", which has four digits or five.
+    private static readonly Statement s_scramIterations = new(
+        """
+        SELECT CASE WHEN substr(scram_keys, 19, 1) = ':' THEN substr(scram_keys, 15, 4) ELSE substr(scram_keys, 15, 5) END, COUNT(*)
+        FROM accounts WHERE scram_keys <> '' AND scram_hash = password_hash GROUP BY 1
+        """);
+
     internal static readonly Statement ListAliases = new("SELECT address, target FROM aliases ORDER BY address, target");
 
     private readonly ConcurrentDictionary<string, (long At, MailDomain? Found)> _domains = [];
@@ -112,6 +121,13 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
 
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
+
+    /// <summary>How many accounts have keys for SCRAM of so many iterations.</summary>
+    internal async Task<IReadOnlyList<(int Iterations, long Accounts)>> CountScramIterationsAsync(CancellationToken cancellationToken) =>
+        [.. (await database.QueryAsync(s_scramIterations, r => (Iterations: Number(r.GetString(0)), r.GetInt64(1)), cancellationToken))
+            .Where(some => some.Iterations >= ScramKeys.LeastIterations)];
+
+    private static int Number(string digits) => int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     public async Task<IReadOnlyList<Alias>> ListAliasesAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(ListAliases, ReadAlias, cancellationToken);

@@ -66,7 +66,7 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_attempts = new(
         """
-        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls, worker, reply_class
+        SELECT recipient_id, outcome, status, reply, remote_host, started_at, finished_at, tls, worker, reply_class, number
         FROM attempts WHERE recipient_id BETWEEN $1 AND $2 ORDER BY recipient_id, number
         """);
 
@@ -144,7 +144,11 @@ public sealed class MessageHistory(MailDatabase database)
             s_attempts,
             r => new AttemptResult(
                 r.GetInt64(0), (AttemptOutcome)r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4),
-                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7)), Worker: r.GetString(8)) { Class = (ReplyClass)r.GetInt32(9) },
+                StoredTime.Read(r, 5), StoredTime.Read(r, 6), Tls: AttemptTls.Parse(r.GetString(7)), Worker: r.GetString(8))
+            {
+                Class = (ReplyClass)r.GetInt32(9),
+                IsUntried = r.GetInt64(10) == OutcomeWriter.Untried,
+            },
             cancellationToken, first, last)).ToLookup(attempt => attempt.RecipientId);
         var audit = await database.QueryAsync(
             s_audit,

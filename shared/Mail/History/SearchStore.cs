@@ -13,6 +13,10 @@ public sealed record MessageSearch(string? Sender, string? Recipient, string? He
 public sealed record MessageSummary(
     long MessageId, DateTimeOffset AcceptedAt, string Sender, string HeaderId, long SizeBytes, IReadOnlyList<KeyValuePair<RecipientState, int>> Recipients);
 
+/// <summary>A page of those that were looked for, the latest first.</summary>
+/// <param name="Next">The next page has those before this id; null: there is none.</param>
+public sealed record MessagePage(IReadOnlyList<MessageSummary> Messages, long? Next);
+
 /// <summary>
 /// Finds messages by whom they are from, whom they are to, and their Message-ID. They can be found from when they are routed, by which time their senders have
 /// long had their 250, until they are forgotten.
@@ -40,8 +44,14 @@ public sealed class SearchStore(MailDatabase database)
         WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535 GROUP BY set_1.value, r.state ORDER BY set_1.value, r.state
         """);
 
-    /// <param name="before">Only messages with lower ids: what a page that was full goes on behind. Null: from the latest.</param>
-    public async Task<IReadOnlyList<MessageSummary>> FindAsync(MessageSearch search, long? before, int limit, CancellationToken cancellationToken)
+    /// <summary>Ids that are looked up at once, at least.</summary>
+    private const int Piece = 100;
+
+    /// <summary>Pieces of a page.</summary>
+    private const int MostPieces = 50;
+
+    /// <param name="before">Only messages with lower ids: what a page before said to go on with. Null: from the latest.</param>
+    public async Task<MessagePage> FindAsync(MessageSearch search, long? before, int limit, CancellationToken cancellationToken)
     {
         // Of a Message-ID there is as a rule one, of a recipient fewer than of a sender.
         var terms = new List<long>(3);
@@ -51,14 +61,37 @@ public sealed class SearchStore(MailDatabase database)
             terms.Add(SearchTerm.OfRecipient(recipient));
         if (search.Sender is { } sender)
             terms.Add(SearchTerm.OfSender(sender));
-        var end = before ?? long.MaxValue;
-        var found = terms.Count == 0
-            ? await database.QueryAsync(s_latest, r => r.GetInt64(0), cancellationToken, end, limit)
-            : await database.QueryAsync(
-                s_find, r => r.GetInt64(0), cancellationToken, terms[0], terms[terms.Count > 1 ? 1 : 0], terms[terms.Count > 2 ? 2 : 0], end, limit);
-        if (found.Count == 0)
-            return [];
-        var ids = SqlValue.FromIds(found);
+        var messages = new List<MessageSummary>();
+        var next = before;
+        // A program that knows nothing of terms leaves them when it forgets a message: what is found may be gone, and those behind it are not.
+        for (var pieces = 1; ; pieces++)
+        {
+            var ids = await FindAsync(terms, next ?? long.MaxValue, Math.Max(limit - messages.Count, Piece) + 1, cancellationToken);
+            var hasMore = ids.Count > Math.Max(limit - messages.Count, Piece);
+            if (hasMore)
+                ids.RemoveAt(ids.Count - 1);
+            var found = ids.Count == 0 ? [] : await SummarizeAsync(ids, cancellationToken);
+            var room = limit - messages.Count;
+            messages.AddRange(found.Take(room));
+            if (found.Count > room)
+                return new(messages, messages[^1].MessageId);
+            if (!hasMore)
+                return new(messages, null);
+            next = ids[^1];
+            if (messages.Count == limit || pieces == MostPieces)
+                return new(messages, next);
+        }
+    }
+
+    private Task<List<long>> FindAsync(List<long> terms, long before, int limit, CancellationToken cancellationToken) => terms.Count == 0
+        ? database.QueryAsync(s_latest, r => r.GetInt64(0), cancellationToken, before, limit)
+        : database.QueryAsync(
+            s_find, r => r.GetInt64(0), cancellationToken, terms[0], terms[terms.Count > 1 ? 1 : 0], terms[terms.Count > 2 ? 2 : 0], before, limit);
+
+    /// <summary>Of those that are there.</summary>
+    private async Task<List<MessageSummary>> SummarizeAsync(List<long> messageIds, CancellationToken cancellationToken)
+    {
+        var ids = SqlValue.FromIds(messageIds);
         var states = (await database.QueryAsync(
             s_states, r => (Id: r.GetInt64(0), State: (RecipientState)r.GetInt32(1), Count: r.GetInt32(2)), cancellationToken, ids))
             .ToLookup(row => row.Id, row => KeyValuePair.Create(row.State, row.Count));

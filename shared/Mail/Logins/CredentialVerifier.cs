@@ -55,6 +55,7 @@ public sealed class CredentialVerifier
     private readonly RememberedLogins _proofs;
     private readonly TokenLogins? _tokens;
     private readonly Lock _proving = new();
+    private readonly DecoyIterations _decoyIterations;
     private byte[]? _decoyKey;
 
     public CredentialVerifier(MailDirectory directory, SecretStore secrets, LoginOptions options, TimeProvider time)
@@ -72,6 +73,7 @@ public sealed class CredentialVerifier
         _options = options;
         _history = new LoginHistory(time, options.FreeFailuresPerNetwork);
         _others = new SharedLoginHistory(_history, failures, time);
+        _decoyIterations = new DecoyIterations(directory, options.ScramIterations, time);
         _passwords = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _proofs = new RememberedLogins(options.RememberedFor, MaxRemembered, time);
         _turns = new LoginTurns(
@@ -138,10 +140,10 @@ public sealed class CredentialVerifier
     {
         // Made, once for the store, before it is known whether it is needed: no name waits longer for its answer than another.
         _decoyKey ??= await _secrets.GetKeyAsync(DecoyKeyName, CancellationToken.None);
+        var name = MailDirectory.Normalize(userName);
+        var decoy = ScramKeys.Decoy(_decoyKey, name, await _decoyIterations.OfAsync(_decoyKey, name));
         var account = userName.Length > MaxNameLength ? null : await _directory.FindAccountAsync(userName, CancellationToken.None);
-        // Of what the server would make now, if that is anything.
-        var iterations = _options.ScramIterations == 0 ? ScramKeys.LeastIterations : _options.ScramIterations;
-        return ScramKeys.Parse(account?.Password.ScramKeys ?? "") ?? ScramKeys.Decoy(_decoyKey, MailDirectory.Normalize(userName), iterations);
+        return ScramKeys.Parse(account?.Password.ScramKeys ?? "") ?? decoy;
     }
 
     /// <summary>

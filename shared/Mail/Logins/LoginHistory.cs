@@ -6,7 +6,8 @@ namespace MailPipeline.Mail;
 /// <summary>
 /// Who logged in from where lately, and who failed to. A name that fails again and again from one network prefix is not looked at there for
 /// a while that grows, even where it has logged in lately; from elsewhere it is: so nobody locks its owner out. A network from which many names
-/// fail within an hour is paused as a whole, but for names that have logged in there lately. Bounded in number.
+/// fail within an hour is paused as a whole, but for names that have logged in there lately. Bounded in number: of failures the network that has most
+/// loses its oldest, so that nobody who fails with any number of names makes us forget those of others.
 /// </summary>
 /// <param name="freeFailuresOfNetwork">Of a network in an hour (<see cref="LoginOptions.FreeFailuresPerNetwork"/>); 0: without a bound.</param>
 internal sealed class LoginHistory(TimeProvider time, int freeFailuresOfNetwork = 0)
@@ -45,7 +46,10 @@ internal sealed class LoginHistory(TimeProvider time, int freeFailuresOfNetwork 
 
     // The name is null where the prefix as a whole is meant.
     private readonly Dictionary<(string? Name, IPNetwork Prefix), LinkedListNode<Entry>> _entries = [];
-    private readonly LinkedList<Entry> _failed = [];
+
+    // By the wide network (LoginNetwork.Wide), each by age.
+    private readonly Dictionary<IPNetwork, LinkedList<Entry>> _failed = [];
+    private int _failedCount;
 
     // Apart from those: who fails with any number of names drives out nobody who logs in.
     private readonly LinkedList<Entry> _succeeded = [];
@@ -266,19 +270,39 @@ internal sealed class LoginHistory(TimeProvider time, int freeFailuresOfNetwork 
         var entry = change(Find(name, prefix) ?? new Entry(name, prefix, false, 0, 0, 0, false, 0)) with { At = time.GetTimestamp() };
         if (_entries.TryGetValue((name, prefix), out var known))
             Remove(known);
-        var byAge = entry.HasSucceeded ? _succeeded : _failed;
-        _entries[(name, prefix)] = byAge.AddLast(entry);
-        if (byAge.Count > MaxEntries)
-            Remove(byAge.First!);
+        if (entry.HasSucceeded)
+        {
+            _entries[(name, prefix)] = _succeeded.AddLast(entry);
+            if (_succeeded.Count > MaxEntries)
+                Remove(_succeeded.First!);
+            return;
+        }
+
+        var wide = LoginNetwork.Wide(prefix);
+        if (!_failed.TryGetValue(wide, out var failed))
+            _failed[wide] = failed = [];
+        _entries[(name, prefix)] = failed.AddLast(entry);
+        if (++_failedCount > MaxEntries)
+            Remove(OldestOfMost());
     }
+
+    /// <summary>Of those wide networks that have most entries of failures, the oldest of all.</summary>
+    private LinkedListNode<Entry> OldestOfMost() =>
+        _failed.Values.MaxBy(entries => (entries.Count, -entries.First!.Value.At))!.First!;
 
     /// <summary>It is as old as it was, and so is its pause.</summary>
     private void Replace(Entry entry) => _entries[(entry.Name, entry.Prefix)].Value = entry;
 
     private void Remove(LinkedListNode<Entry> node)
     {
+        var entries = node.List!;
         _entries.Remove((node.Value.Name, node.Value.Prefix));
-        node.List!.Remove(node);
+        entries.Remove(node);
+        if (entries == _succeeded)
+            return;
+        _failedCount--;
+        if (entries.Count == 0)
+            _failed.Remove(LoginNetwork.Wide(node.Value.Prefix));
     }
 
     /// <param name="Untold">Of the failures, those that other processes have not been told of.</param>

@@ -43,6 +43,7 @@ public sealed class AccountRemoval(MailDatabase database, MailDirectory director
         await DirectoryChange.LockAsync(transaction);
         if (await transaction.ExecuteAsync(s_removeAccount, address) == 0)
             return false;
+        await ApiTokenStore.RemoveOfAccountAsync(transaction, address);
         if (note is not null)
             await note.WriteAsync(transaction, OperatorAction.AccountRemoved, address);
         return true;

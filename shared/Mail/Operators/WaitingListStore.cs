@@ -20,6 +20,12 @@ public sealed record WaitingFilter(string? Sender = null, string Flow = "", stri
 
     /// <summary>Those of these flows are looked for elsewhere.</summary>
     public IReadOnlyList<string> ExceptFlows { get; init; } = [];
+
+    /// <summary>Either of them will do: the account that was logged in, or the reverse-path; null: any.</summary>
+    public string? AccountOrSender { get; init; }
+
+    /// <summary>Those whose messages stand under this term are looked for elsewhere; null: none are.</summary>
+    public long? ExceptTerm { get; init; }
 }
 
 /// <summary>Which domains are looked through.</summary>
@@ -49,6 +55,9 @@ public sealed class WaitingListStore(MailDatabase database)
     /// <summary>Most rows that one page looks through: of rows that are in no memory some hundredths of a second.</summary>
     public const int Page = 4_000;
 
+    /// <summary>Most messages of a term that one page looks through, with all their recipients.</summary>
+    private const int MostMessages = 1_000;
+
     private static readonly ConcurrentDictionary<string, Statement> s_pages = new(StringComparer.Ordinal);
 
     internal static readonly Statement s_rows = new(
@@ -72,6 +81,15 @@ public sealed class WaitingListStore(MailDatabase database)
             UNION ALL
             SELECT * FROM (SELECT message_id, recipients, release_at FROM unrouted_timed WHERE message_id > $1 ORDER BY message_id LIMIT $2) c) u
         JOIN messages m ON m.id = u.message_id ORDER BY u.message_id LIMIT $2
+        """);
+
+    internal static readonly Statement s_ofTerm = new(
+        "SELECT message_id FROM search_terms WHERE term = $1 AND message_id >= $2 ORDER BY message_id LIMIT $3");
+
+    private static readonly Statement s_lastOf = new(
+        """
+        SELECT set_1.value, COALESCE((SELECT MAX(r.id) FROM recipients r WHERE r.id BETWEEN (set_1.value << 16) AND (set_1.value << 16) + 65535), 0)
+        FROM {set_1}
         """);
 
     private static readonly Statement s_claims = new("SELECT domain, COUNT(*) FROM claims GROUP BY domain");
@@ -118,15 +136,55 @@ public sealed class WaitingListStore(MailDatabase database)
     {
         var query = new PageQuery(filter with { IsClaimed = null, IsDue = null });
         var rows = $"SELECT domain, next_attempt_at, id FROM recipients WHERE state = 5 AND id > {query.Add(after.RecipientId)}";
-        if (domain.Length > 0)
-            query.Where($"p.domain = {query.Add(domain)}");
-        if (below.Length > 0)
-            query.Where($"p.domain LIKE {query.Add("%." + LikeText.Literally(below))} ESCAPE '!'");
-        if (filter.Flow.Length > 0)
-            query.WhereRow($"r.flow = {query.Add(filter.Flow)}");
+        Narrow(query, filter, domain, below);
         if (bySystem is { } system)
             query.WhereRow(system ? "r.hold_reason <> ''" : "r.hold_reason = ''");
         return FindAsync(query, rows, "id", most, page, default, cancellationToken);
+    }
+
+    /// <summary>The search term of messages that go to an address, or were addressed to it.</summary>
+    public static long TermOfRecipient(string address) => SearchTerm.OfRecipient(address);
+
+    /// <param name="address">Empty: the null reverse-path.</param>
+    public static long TermOfSender(string address) => SearchTerm.OfSender(address);
+
+    /// <summary>
+    /// The same of those, queued or held, whose messages stand under a search term, in the order of their ids: of all that waits the others are not read.
+    /// </summary>
+    /// <param name="term">Of a recipient or a sender, who is among what the filter asks for too.</param>
+    /// <param name="account">Those queued of this flow are looked for elsewhere; empty: none are.</param>
+    public async Task<WaitingPage> FindByTermAsync(
+        WaitingFilter filter, long term, string domain, string below, string account, WaitingPlace after, int most, DateTimeOffset now, CancellationToken cancellationToken,
+        int page = Page)
+    {
+        page = Math.Min(page, MostMessages);
+        var messages = await database.QueryAsync(s_ofTerm, r => r.GetInt64(0), cancellationToken, term, RecipientIds.MessageId(after.RecipientId), page);
+        if (messages.Count == 0)
+            return new([], 0, null);
+        var lasts = await database.QueryAsync(s_lastOf, r => (Message: r.GetInt64(0), Last: r.GetInt64(1)), cancellationToken, SqlValue.FromIds(messages));
+        // The recipients of a message are numbered from 0 on, without a gap.
+        var ids = lasts.OrderBy(one => one.Message).SelectMany(one => Between(RecipientIds.Of(one.Message, 0), one.Last)).Where(id => id > after.RecipientId).Take(Page + 1).ToList();
+        var behind = ids.Count > Page ? after with { RecipientId = ids[Page - 1] }
+            : messages.Count < page ? null : after with { RecipientId = RecipientIds.Of(messages[^1], RecipientIds.MaxPerMessage - 1) };
+        if (ids.Count > Page)
+            ids.RemoveAt(Page);
+        if (ids.Count == 0)
+            return new([], messages.Count, behind);
+        var query = new PageQuery(filter);
+        // They are its first value, and looked up one by one: PostgreSQL would read through all of the table for ranges of so many messages.
+        query.Add(SqlValue.FromIds(ids));
+        const string rows = "SELECT domain, next_attempt_at, id FROM recipients WHERE id {in_1} AND state + 0 IN (0, 5)";
+        Narrow(query, filter, domain, below);
+        if (account.Length > 0)
+            query.WhereRow($"(r.state = 5 OR r.flow <> {query.Add(account)})");
+        var found = await FindAsync(query, rows, "id", most, ids.Count + 1, now, cancellationToken);
+        return found with { Looked = Math.Max(found.Looked, messages.Count), Next = found.Next ?? behind };
+
+        static IEnumerable<long> Between(long first, long last)
+        {
+            for (var id = first; id <= last; id++)
+                yield return id;
+        }
     }
 
     /// <summary>Domains with mail that waits, by their names, from one on.</summary>
@@ -185,6 +243,16 @@ public sealed class WaitingListStore(MailDatabase database)
             holders[id] = by;
         }
         return holders;
+    }
+
+    private static void Narrow(PageQuery query, WaitingFilter filter, string domain, string below)
+    {
+        if (domain.Length > 0)
+            query.Where($"p.domain = {query.Add(domain)}");
+        if (below.Length > 0)
+            query.Where($"p.domain LIKE {query.Add("%." + LikeText.Literally(below))} ESCAPE '!'");
+        if (filter.Flow.Length > 0)
+            query.WhereRow($"r.flow = {query.Add(filter.Flow)}");
     }
 
     private async Task<WaitingPage> FindAsync(
@@ -265,6 +333,13 @@ public sealed class WaitingListStore(MailDatabase database)
             }
             if (filter.Sender is { } sender)
                 Where($"LOWER(m.sender) = {Add(sender.ToLowerInvariant())}");
+            if (filter.AccountOrSender is { } either)
+            {
+                var name = Add(either.ToLowerInvariant());
+                WhereRow($"(r.flow = {name} OR LOWER(m.sender) = {name})");
+            }
+            if (filter.ExceptTerm is { } term)
+                Where($"NOT EXISTS (SELECT 1 FROM search_terms s WHERE s.term = {Add(term)} AND s.message_id = p.id >> 16)");
             if (filter.ExceptFlows.Count > 0)
                 WhereRow($"r.flow NOT IN ({string.Join(", ", filter.ExceptFlows.Select(flow => Add(flow)))})");
             if (filter.AcceptedBefore is { } before)
@@ -274,7 +349,7 @@ public sealed class WaitingListStore(MailDatabase database)
             var joins = new StringBuilder();
             if (_needsRow)
                 joins.Append("JOIN recipients r ON r.id = p.id ");
-            if (filter.Sender is not null || filter.AcceptedBefore is not null)
+            if (filter.Sender is not null || filter.AccountOrSender is not null || filter.AcceptedBefore is not null)
                 joins.Append("JOIN messages m ON m.id = p.id >> 16 ");
             if (filter.Reply.Length > 0)
                 joins.Append("JOIN attempts a ON a.recipient_id = p.id AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = p.id) ");

@@ -9,6 +9,9 @@ public sealed record RecipientDecision(AttemptResult Result, RecipientState Stat
 {
     /// <summary>Why it is held; else empty.</summary>
     public string HoldReason { get; init; } = "";
+
+    /// <summary>What comes to his sender's suppression list with it; null: nothing.</summary>
+    public Suppression? Suppression { get; init; }
 }
 
 /// <summary>A message of our own and its bytes.</summary>

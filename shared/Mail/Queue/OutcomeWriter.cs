@@ -140,6 +140,9 @@ internal static partial class OutcomeWriter
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
         """) { IsMerged = true };
 
+    /// <summary>In the place of an attempt's number, where there was none.</summary>
+    public const int Untried = 0;
+
     public static ValueTask<int> EndClaimAsync(IWriteTransaction transaction, long claimId, string domain) =>
         transaction.ExecuteAsync(s_endClaim, claimId, domain);
 
@@ -255,8 +258,16 @@ internal static partial class OutcomeWriter
         if (afterDoubt)
             await AddRecordedBeforeAsync(transaction, claimId, decisions, recorded, held);
         var ended = updated.Where(row => row.Decision.State is RecipientState.Bounced or RecipientState.Expired).Select(row => row.Decision).ToList();
+        foreach (var decision in ended)
+        {
+            if (decision.Suppression is { } suppression)
+                SuppressionStore.Note(transaction, suppression);
+        }
         return new RecordedOutcomes(recorded, await UnreportedStore.NoteAsync(transaction, ended, reportDelay), held);
     }
+
+    /// <summary>He begins as bounced: it is noted why, in the place of an attempt.</summary>
+    public static void NeverTried(IWriteTransaction transaction, AttemptResult why) => InsertAttempts(transaction, [(why, Untried)]);
 
     /// <summary>Storage refuses the outcome itself: held for an operator.</summary>
     public static async ValueTask<ClaimUpdate> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>

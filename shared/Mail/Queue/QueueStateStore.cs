@@ -19,6 +19,9 @@ public sealed record QueueState(int InitialConcurrency, int WindowRecipients, Da
     /// <summary>Sites that hold up their domains now.</summary>
     public IReadOnlyDictionary<string, SiteNote> LimitedSites { get; init; } = new Dictionary<string, SiteNote>();
 
+    /// <summary>Messages that were routed since stand under search terms; null: not all do.</summary>
+    public DateTimeOffset? SearchableSince { get; init; }
+
     /// <summary>What holds up mail that goes this way; null: nothing of a site does.</summary>
     /// <param name="site">Of the domain; empty where none is known.</param>
     public SiteNote? LimitOf(RecipientRoute route, string site) => route == RecipientRoute.Remote ? LimitedSites.GetValueOrDefault(site) : null;
@@ -43,6 +46,7 @@ public sealed class QueueStateStore(MailDatabase database)
     private const string InitialConcurrency = "initial_concurrency";
     private const string WindowRecipients = "window_recipients";
     private const string PausedBySetting = "paused_by_setting";
+    private const string Searchable = "message_search";
     private const string ClosedPrefix = "closed:";
 
     internal static readonly Statement s_read = new("SELECT name, value, since FROM queue_state ORDER BY name");
@@ -87,6 +91,8 @@ public sealed class QueueStateStore(MailDatabase database)
         yield return (WindowRecipients, state.WindowRecipients);
         if (state.PausedSince is not null)
             yield return (PausedBySetting, 1);
+        if (state.SearchableSince is not null)
+            yield return (Searchable, 1);
         foreach (var closed in state.Closed)
             yield return (ClosedPrefix + closed.Endpoint, closed.BusRefuses ? 1 : 0);
     }
@@ -102,6 +108,7 @@ public sealed class QueueStateStore(MailDatabase database)
                 InitialConcurrency => state with { InitialConcurrency = (int)value },
                 WindowRecipients => state with { WindowRecipients = (int)value },
                 PausedBySetting => state with { PausedSince = since },
+                Searchable => state with { SearchableSince = since },
                 _ => state,
             };
             if (name.StartsWith(ClosedPrefix, StringComparison.Ordinal))

@@ -18,6 +18,9 @@ public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipie
 public sealed record RoutedRecipient(
     string Address, string Original, string Domain, RecipientRoute Route, RcptDsn? Dsn = null, bool IsExpanded = false, string ReturnPath = "")
 {
+    /// <summary>What his sender's suppression list says of him: he is not tried, and ends as he begins. Null: nothing.</summary>
+    public Suppression? Suppression { get; init; }
+
     /// <summary>It has what most recipients have not.</summary>
     internal bool IsNoted => Dsn is not null || ReturnPath.Length > 0;
 }
@@ -84,6 +87,14 @@ public sealed class QueueStore(MailDatabase database)
         INSERT INTO recipients (
             id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, hold_reason)
         VALUES ($1, $2, $3, $4, $5, $6, 5, 0, $7, 0, $7, $8)
+        """);
+
+    // Given up without an attempt.
+    private static readonly Statement s_insertSuppressed = new(
+        """
+        INSERT INTO recipients (
+            id, address, original, domain, route, flow, state, attempts, next_attempt_at, claim, updated_at, notify, orcpt, return_path)
+        VALUES ($1, $2, $3, $4, $5, $6, 2, 0, $7, 0, $7, $8, $9, $10)
         """);
 
     private static readonly Statement s_insertNoted = new(
@@ -268,17 +279,21 @@ public sealed class QueueStore(MailDatabase database)
     /// Gives each message its recipient rows, all in one transaction. A message that was routed before is left alone, so
     /// that hints may be repeated, and so is one whose sender wants it to leave later. Returns the recipients made that are due at once; those that are held are not.
     /// </summary>
-    public Task<IReadOnlyList<(string Domain, Recipient Recipient)>> RouteAsync(IReadOnlyList<RoutedMessage> messages)
+    /// <param name="reportDelay">How long failures that are known from the start wait for others of their message.</param>
+    /// <param name="suppressed">Gets the ids of those who ended at once by their senders' suppression lists, and what these say; null: nobody wants to know.</param>
+    public Task<IReadOnlyList<(string Domain, Recipient Recipient)>> RouteAsync(
+        IReadOnlyList<RoutedMessage> messages, TimeSpan reportDelay = default, List<(long RecipientId, RoutedRecipient Recipient)>? suppressed = null)
     {
         var now = database.Time.GetUtcNow();
         return database.WriteAsync<IReadOnlyList<(string, Recipient)>>(async transaction =>
         {
             var taken = await TakeAsync(transaction, messages, now);
             var made = new List<(string, Recipient)>(messages.Count);
+            suppressed?.Clear();
             // Taken once, should one be named twice.
             foreach (var routed in messages.Where(routed => taken.Remove(routed.Message.MessageId)))
             {
-                Insert(transaction, routed, now, made);
+                Insert(transaction, routed, now, reportDelay, made, suppressed);
                 // What waits for an operator is nobody's word yet.
                 if (routed.MayBeReport)
                 {
@@ -476,16 +491,26 @@ public sealed class QueueStore(MailDatabase database)
         r.GetInt32(12));
 
     private static void Insert(
-        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, List<(string, Recipient)> made)
+        IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, TimeSpan reportDelay, List<(string, Recipient)> made,
+        List<(long, RoutedRecipient)>? suppressed)
     {
         var message = routed.Message;
         // RFC 2852: nobody begins with what is to be returned by now; who looks after deadlines does that, whenever the next attempt would be.
         var isTooLate = message.Timing?.By is { IsReturned: true } end && end.At <= now;
         var due = isTooLate ? now + s_deadlinePause : now;
+        var hasSuppressed = routed.Recipients.Any(recipient => recipient.Suppression is not null);
+        // Where all have ended nothing more is to be gathered.
+        var delay = hasSuppressed && routed.Recipients.All(recipient => recipient.Suppression is not null) ? TimeSpan.Zero : reportDelay;
         for (var number = 0; number < routed.Recipients.Count; number++)
         {
             var recipient = routed.Recipients[number];
             var id = RecipientIds.Of(message.MessageId, number);
+            if (recipient.Suppression is not null)
+            {
+                InsertSuppressed(transaction, id, recipient, message, now, delay);
+                suppressed?.Add((id, recipient));
+                continue;
+            }
             if (recipient.IsNoted)
             {
                 InsertNoted(transaction, id, recipient, message, due);
@@ -515,9 +540,23 @@ public sealed class QueueStore(MailDatabase database)
         }
         if (message.Timing?.By is { } by)
             DeadlineStore.Insert(transaction, message.MessageId, by);
-        var references = message.Dsn is null ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
+        var references = message.Dsn is null && !hasSuppressed ? routed.Recipients.Count : routed.Recipients.Sum(recipient => References(recipient, message));
         if (references != message.Recipients.Length)
             transaction.ExecuteLast(s_setReferences, message.MessageId, references);
+        if (references == 0)
+            transaction.DeleteContent(message.MessageId);
+    }
+
+    private static void InsertSuppressed(
+        IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now, TimeSpan reportDelay)
+    {
+        transaction.ExecuteLast(
+            s_insertSuppressed, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
+            (long)(recipient.Dsn?.Notify ?? DsnNotify.Unsaid), recipient.Dsn?.OriginalRecipient ?? "", recipient.ReturnPath);
+        var why = new AttemptResult(id, AttemptOutcome.Failed, Suppression.Status, recipient.Suppression!.Explanation, "", now, now);
+        OutcomeWriter.NeverTried(transaction, why);
+        if (OwesFailure(recipient, message))
+            UnreportedStore.NoteUntried(transaction, recipient, why, reportDelay);
     }
 
     private static void InsertNoted(IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now)
@@ -539,6 +578,10 @@ public sealed class QueueStore(MailDatabase database)
     private static bool OwesSuccess(RoutedRecipient recipient, Envelope message) =>
         message.Sender.Length > 0 && recipient.Dsn is { } dsn && RcptDsn.Asks(dsn.Notify, DsnNotify.Success);
 
-    private static int References(RoutedRecipient recipient, Envelope message) =>
-        (recipient.IsExpanded ? 0 : 1) + (OwesSuccess(recipient, message) ? 1 : 0);
+    private static bool OwesFailure(RoutedRecipient recipient, Envelope message) =>
+        message.Sender.Length > 0 && (recipient.Dsn is not { } dsn || RcptDsn.Asks(dsn.Notify, DsnNotify.Failure));
+
+    private static int References(RoutedRecipient recipient, Envelope message) => recipient.Suppression is not null
+        ? OwesFailure(recipient, message) ? 1 : 0
+        : (recipient.IsExpanded ? 0 : 1) + (OwesSuccess(recipient, message) ? 1 : 0);
 }

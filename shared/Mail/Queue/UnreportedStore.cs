@@ -52,6 +52,13 @@ public sealed class UnreportedStore(MailDatabase database)
         WHERE r.id = $1 AND m.sender <> '' AND ((r.notify & 15) = 0 OR (r.notify & 4) <> 0)
         """);
 
+    private static readonly Statement s_noteUntried = new(
+        """
+        INSERT INTO unreported (
+            recipient_id, address, original, orcpt, state, was_tried, outcome, status, reply, remote_host, started_at, finished_at, due_at)
+        VALUES ($1, $2, $3, $4, 2, 0, 3, $5, $6, '', $7, $7, {now} + $8)
+        """);
+
     // Of a message with very many recipients nobody counts those that wait.
     private static readonly Statement s_waiting = new(
         """
@@ -183,6 +190,11 @@ public sealed class UnreportedStore(MailDatabase database)
         }
         return complete;
     }
+
+    /// <summary>He begins as bounced in this transaction, and his sender is to be told.</summary>
+    internal static void NoteUntried(IWriteTransaction transaction, RoutedRecipient recipient, AttemptResult why, TimeSpan delay) => transaction.ExecuteLast(
+        s_noteUntried, why.RecipientId, recipient.Address, recipient.Original, recipient.Dsn?.OriginalRecipient ?? "", StoredText.Note(why.Status),
+        StoredText.Note(why.Reply), why.FinishedAt, (long)delay.TotalMilliseconds);
 
     private static ValueTask<int> NoteAsync(IWriteTransaction transaction, RecipientDecision decision, long delay)
     {

@@ -73,6 +73,8 @@ public sealed class WaitingStore(MailDatabase database, MeasureStore measures, S
         FROM recipients h WHERE h.id {in_1}
         """);
 
+    private static readonly Statement s_acceptedAt = new("SELECT accepted_at FROM messages WHERE id = $1");
+
     internal static readonly Statement s_since = new($"SELECT m.id, {QueueStore.Since} FROM messages m WHERE m.id {{in_1}}");
 
     /// <summary>All that waits, and the domains with most of it.</summary>
@@ -105,6 +107,16 @@ public sealed class WaitingStore(MailDatabase database, MeasureStore measures, S
             ? await measures.CountSendersAsync(cancellationToken)
             : (await measures.MeasureAsync(state, isPaused, cancellationToken)).Groups.Single(groups => groups.By == by);
         return (counted with { Groups = [.. counted.Groups.Take(most)] }, null);
+    }
+
+    /// <summary>When the oldest of all that waits came, as it was counted last; null: there is not so much that counts are kept.</summary>
+    public async Task<DateTimeOffset?> FindOldestSampledAsync(CancellationToken cancellationToken)
+    {
+        if (await samples.FindAsync(WaitingBy.Reason, WaitingGroups.Most, cancellationToken) is not { } sample)
+            return null;
+        var oldest = sample.Groups.Where(group => group.Oldest != 0).Select(group => RecipientIds.MessageId(group.Oldest)).DefaultIfEmpty().Min();
+        var since = await database.QueryAsync(s_acceptedAt, r => StoredTime.Read(r, 0), cancellationToken, oldest);
+        return since is [var at] ? at : null;
     }
 
     /// <summary>For each of the groups.</summary>

@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-using System.Text;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Mail;
@@ -9,12 +6,12 @@ namespace MailPipeline.Mail;
 internal static class SearchTerm
 {
     /// <param name="address">Without brackets; empty: the null sender.</param>
-    public static long OfSender(string address) => Of('f', MailName.Key(address));
+    public static long OfSender(string address) => TextHash.Of('f', MailName.Key(address));
 
-    public static long OfRecipient(string address) => Of('t', MailName.Key(address));
+    public static long OfRecipient(string address) => TextHash.Of('t', MailName.Key(address));
 
     /// <param name="headerId">A field Message-ID without brackets, as it was written: RFC 5322 §3.6.4 knows no other spelling of the same.</param>
-    public static long OfHeaderId(string headerId) => Of('i', headerId);
+    public static long OfHeaderId(string headerId) => TextHash.Of('i', headerId);
 
     /// <summary>Of a message, each once.</summary>
     /// <param name="recipients">Where it goes, and what was written before aliases; empty texts are passed over.</param>
@@ -30,17 +27,5 @@ internal static class SearchTerm
         }
 
         return terms;
-    }
-
-    private static long Of(char kind, string text)
-    {
-        Span<byte> octets = stackalloc byte[1024];
-        if (Encoding.UTF8.GetMaxByteCount(text.Length) >= octets.Length)
-            octets = new byte[Encoding.UTF8.GetMaxByteCount(text.Length) + 1];
-        octets[0] = (byte)kind;
-        var length = 1 + Encoding.UTF8.GetBytes(text, octets[1..]);
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(octets[..length], hash);
-        return BinaryPrimitives.ReadInt64BigEndian(hash);
     }
 }

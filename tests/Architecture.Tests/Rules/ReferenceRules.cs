@@ -15,7 +15,7 @@ internal static partial class ReferenceRules
         ["shared/Contracts/Contracts.csproj"] = [],
         ["shared/Sasl/Sasl.csproj"] = [],
         ["shared/Smtp/Smtp.csproj"] = ["shared/Sasl/Sasl.csproj"],
-        ["shared/MtaSts/MtaSts.csproj"] = ["shared/Smtp/Smtp.csproj"],
+        ["shared/MtaSts/MtaSts.csproj"] = ["shared/ServiceDefaults/ServiceDefaults.csproj", "shared/Smtp/Smtp.csproj"],
         ["shared/Storage/Storage.csproj"] = [],
         ["shared/Mail/Mail.csproj"] =
             [

@@ -20,6 +20,7 @@ internal static partial class SourceRules
         ["shared/LineServer"] = 8,
         ["shared/Mail"] = 9,
         ["shared/Authentication"] = 10,
+        ["services/Console"] = 11,
     };
 
     /// <summary>What an operator can do is done for any caller: it writes no text, reads no console and ends no process.</summary>

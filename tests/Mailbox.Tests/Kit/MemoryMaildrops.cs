@@ -63,6 +63,13 @@ internal sealed class MemoryMaildrops : IMaildrops
         }
     }
 
+    /// <summary>No message is left, and new ones have the uids of the first ones.</summary>
+    public void Clear()
+    {
+        lock (_gate)
+            _messages.Clear();
+    }
+
     public long[] Uids
     {
         get

@@ -24,7 +24,8 @@ internal sealed class Pop3Harness : IDisposable
     private readonly Dictionary<ListenerTls, Pop3Listener> _listeners;
     private int _connections;
 
-    public Pop3Harness(Action<MailboxOptions>? configure = null)
+    /// <param name="mechanisms">Of SASL, on all listeners; null: those of the default.</param>
+    public Pop3Harness(Action<MailboxOptions>? configure = null, string? mechanisms = null)
     {
         var options = new MailboxOptions { AllowCleartextLogin = CleartextLogin.Always, LoginFailureDelay = TimeSpan.Zero };
         configure?.Invoke(options);
@@ -35,7 +36,7 @@ internal sealed class Pop3Harness : IDisposable
         Server = new Pop3Server(Maildrops, Microsoft.Extensions.Options.Options.Create(options), _telemetry, new TlsExporter(new FakeLogger<TlsExporter>()), Time, new FakeLogger<Pop3Server>(Log));
         _registry = new SessionRegistry(Time);
         _acceptor = new LineAcceptor(_registry, certificate, Time, new FakeLogger<LineAcceptor>());
-        _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls }, options, new LoginOptions(), Time));
+        _listeners = Enum.GetValues<ListenerTls>().ToDictionary(tls => tls, tls => new Pop3Listener(Server, new MailboxListener { Tls = tls, AuthMechanisms = mechanisms }, options, new LoginOptions(), Time));
         AnnId = Maildrops.AddAccount("ann@example.org", "secret");
     }
 

@@ -4,7 +4,8 @@ namespace MailPipeline.Testing;
 /// <param name="Reply">The reply line; empty when none is given.</param>
 /// <param name="Then">What happens to the connection after it.</param>
 /// <param name="After">Waited first.</param>
-public sealed record SinkStep(string Reply, SinkEnd Then = SinkEnd.GoOn, TimeSpan After = default)
+/// <param name="When">Waited for, too.</param>
+public sealed record SinkStep(string Reply, SinkEnd Then = SinkEnd.GoOn, TimeSpan After = default, Task? When = null)
 {
     /// <summary>250 at RCPT; at the dot: kept, then 250.</summary>
     public static SinkStep Accept { get; } = new("250 2.0.0 OK");
@@ -23,6 +24,9 @@ public sealed record SinkStep(string Reply, SinkEnd Then = SinkEnd.GoOn, TimeSpa
     public static SinkStep Reject { get; } = new("550 5.1.1 No such user");
 
     public static SinkStep SlowAccept(TimeSpan after) => Accept with { After = after };
+
+    /// <summary>As late as the test says.</summary>
+    public static SinkStep AcceptWhen(Task when) => Accept with { When = when };
 
     public bool IsAccepted => Reply.StartsWith('2');
 }

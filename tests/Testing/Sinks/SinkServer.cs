@@ -202,6 +202,8 @@ public sealed class SinkServer : IAsyncDisposable
         {
             if (step.After > TimeSpan.Zero)
                 await Task.Delay(step.After, TimeProvider.System, stopping);
+            if (step.When is { } when)
+                await when.WaitAsync(stopping);
             if (step.Reply.Length > 0)
                 await SayAsync(step.Reply);
             if (step.Then == SinkEnd.Hang)

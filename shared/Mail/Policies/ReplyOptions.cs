@@ -1,11 +1,9 @@
-using MailPipeline.Mail;
-
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>What one reply means, and what follows it.</summary>
 public sealed class ReplyOptions
 {
-    private static readonly ReplyClass[] s_classes = [.. Enum.GetValues<ReplyClass>().Where(known => known != ReplyClass.None)];
+    public static readonly ReplyClass[] Classes = [.. Enum.GetValues<ReplyClass>().Where(known => known != ReplyClass.None)];
 
     /// <summary>Who says it: a host by its name, "*.example.org" (all below it) or "*". Default: anybody.</summary>
     public string Host { get; set; } = "";
@@ -22,14 +20,14 @@ public sealed class ReplyOptions
     /// <summary>Pauses after it, before those of senders, destinations and settings. Default: these.</summary>
     public IReadOnlyList<TimeSpan> RetrySteps { get; set; } = [];
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         if (Host.Length == 0 && Text.Length == 0)
             failures.Add($"{setting} fits every reply; it must have {nameof(Host)} or {nameof(Text)}");
         if (Host.Length > 0 && !IsHost(Host))
             failures.Add($"{setting}:{nameof(Host)} is '{Host}'; it must be the name of a host, '*.' and a name, or '*'");
         if (Class is null or ReplyClass.None)
-            failures.Add($"{setting}:{nameof(Class)} is {(Class is null ? "missing" : $"'{Class}'")}; it must be one of {string.Join(", ", s_classes)}");
+            failures.Add($"{setting}:{nameof(Class)} is {(Class is null ? "missing" : $"'{Class}'")}; it must be one of {string.Join(", ", Classes)}");
         if (Then == ReplyThen.Bounce && RetrySteps.Count > 0)
             failures.Add($"{setting}:{nameof(RetrySteps)} has no use beside {nameof(Then)} {nameof(ReplyThen.Bounce)}");
         RetryStepsRule.Validate($"{setting}:{nameof(RetrySteps)}", RetrySteps, failures);

@@ -1,31 +1,31 @@
 using System.Security.Cryptography;
+using System.Text;
 
-namespace MailPipeline.Smtp.Tests;
+namespace MailPipeline.Testing;
 
 /// <summary>The inputs in a folder of tests/Fuzz, others that are made of them, and those that are found to fail.</summary>
-internal sealed class FuzzInputs
+public sealed class FuzzInputs
 {
     private const int MostKept = 2000;
     private const int LongestInput = 6000;
 
-    private static readonly byte[][] s_words =
+    /// <summary>What matters to any protocol of lines.</summary>
+    private static readonly string[] s_words =
     [
-        .. new[]
-        {
-            "\r\n", "\r", "\n", ".", "\r\n.\r\n", "\n.\n", "\r\n.\n", "\0", " ", "<", ">", "@", "=", "+", "+0D+0A", "+00", ":", ";", ",", "*", "\\", "\"", "\u00ff", "\u00c3\u00a9",
-            "EHLO x\r\n", "LHLO x\r\n", "MAIL FROM:<a@example.net>", "RCPT TO:<b@example.com>", "DATA\r\n", "RSET\r\n", "QUIT\r\n", "STARTTLS\r\n", "NOOP\r\n",
-            "BDAT 1\r\n", "BDAT 0 LAST\r\n", "BDAT 99999999999999999999 LAST\r\n", " LAST", " SMTPUTF8", " BODY=8BITMIME", " SIZE=", " RET=FULL", " ENVID=", " AUTH=", " NOTIFY=NEVER", " ORCPT=rfc822;",
-            " ORCPT=utf-8;", "\\x{", "}", " BY=1;R", " HOLDFOR=1", " MT-PRIORITY=-9", "AUTH PLAIN ", "AUTH LOGIN\r\n", "AUTH SCRAM-SHA-256 ", "AUTH SCRAM-SHA-256-PLUS ", "AUTH XOAUTH2 ",
-            "biws", "AGFubgBzZWNyZXQ=", "ETRN @", "XCLIENT ADDR=", "[IPv6:::1]", "xn--",
-        }.Select(Wire.Bytes),
+        "\r\n", "\r", "\n", ".", "\r\n.\r\n", "\n.\n", "\r\n.\n", "\0", " ", "<", ">", "@", "=", "+", ":", ";", ",", "*", "\\", "\"", "\u00ff", "\u00c3\u00a9",
+        "biws", "AGFubgBzZWNyZXQ=", "xn--",
     ];
 
+    private readonly byte[][] _words;
     private readonly Random _random;
     private readonly string _folder;
     private readonly List<byte[]> _inputs;
 
-    public FuzzInputs(string kind, int seed)
+    /// <param name="kind">The folder.</param>
+    /// <param name="words">Of its protocol, one octet for each character.</param>
+    public FuzzInputs(string kind, IEnumerable<string> words, int seed)
     {
+        _words = [.. s_words.Concat(words).Select(Encoding.Latin1.GetBytes)];
         _random = new Random(seed);
         _folder = Path.Combine(Root(), "tests", "Fuzz", kind);
         _inputs = [.. Directory.GetFiles(_folder).Order(StringComparer.Ordinal).Select(File.ReadAllBytes)];
@@ -55,14 +55,14 @@ internal sealed class FuzzInputs
 
     /// <summary>Writes an input that fails among the others, after all was left out of it that it fails without.</summary>
     /// <returns>The path of the file.</returns>
-    public string Write(byte[] input, Func<byte[], bool> fails)
+    public async Task<string> WriteAsync(byte[] input, Func<byte[], Task<bool>> failsAsync)
     {
         for (var piece = input.Length / 2; piece > 0; piece /= 2)
         {
             for (var at = 0; at + piece <= input.Length;)
             {
                 byte[] shorter = [.. input[..at], .. input[(at + piece)..]];
-                if (fails(shorter))
+                if (await failsAsync(shorter))
                     input = shorter;
                 else
                     at += piece;
@@ -70,7 +70,7 @@ internal sealed class FuzzInputs
         }
 
         var path = Path.Combine(_folder, $"found-{Convert.ToHexStringLower(SHA256.HashData(input))[..12]}");
-        File.WriteAllBytes(path, input);
+        await File.WriteAllBytesAsync(path, input);
         return path;
     }
 
@@ -83,7 +83,7 @@ internal sealed class FuzzInputs
         switch (_random.Next(7))
         {
             case 0:
-                input.InsertRange(at, s_words[_random.Next(s_words.Length)]);
+                input.InsertRange(at, _words[_random.Next(_words.Length)]);
                 break;
             case 1:
                 input.RemoveRange(at, length);

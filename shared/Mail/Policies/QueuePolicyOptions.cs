@@ -1,13 +1,14 @@
 using System.Globalization;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
-/// <summary>How mail leaves, as far as that changes while processes run: the settings of the file that <see cref="QueueOptions.PolicyFile"/> names.</summary>
+/// <summary>How mail leaves, as far as that changes while processes run: the settings of the file that Queue:PolicyFile names.</summary>
 public sealed class QueuePolicyOptions
 {
     /// <summary>What messages call the file's settings by: "Policy:Destinations:0:Connections".</summary>
-    internal const string SectionName = "Policy";
+    public const string SectionName = "Policy";
 
     private const int MostEntries = 10_000;
     private const int MostReplies = 1_000;
@@ -21,7 +22,16 @@ public sealed class QueuePolicyOptions
     /// <summary>What replies of far ends mean, before what is built in: the first that fits.</summary>
     public IList<ReplyOptions> Replies { get; init; } = [];
 
-    internal void Validate(List<string> failures)
+    /// <summary>What a file says; null: something is wrong with it, which is among the failures then.</summary>
+    public static QueuePolicyOptions? Read(byte[] bytes, List<string> failures)
+    {
+        var options = PolicyFiles.ReadOptions<QueuePolicyOptions>(bytes, SectionName, failures);
+        options?.Validate(failures);
+        return failures.Count > 0 ? null : options;
+    }
+
+    /// <summary>Says what is wrong, each by the name of its setting.</summary>
+    public void Validate(List<string> failures)
     {
         Validate(nameof(Destinations), Destinations, MostEntries, (entry, setting) => entry.Validate(setting, failures), failures, nameof(DestinationOptions.For), entry => entry.For);
         Validate(nameof(Senders), Senders, MostEntries, (entry, setting) => entry.Validate(setting, failures), failures, nameof(SenderOptions.From), entry => entry.From);
@@ -48,12 +58,12 @@ public sealed class QueuePolicyOptions
 /// <summary>What one destination bears, and when mail for it is tried again.</summary>
 public sealed class DestinationOptions : ScheduleOptions
 {
-    internal const string HostPrefix = "mx:";
+    public const string HostPrefix = "mx:";
 
-    internal const int MostConnections = 10_000;
-    internal const int MostMessagesPerConnection = 100_000;
-    internal const double LeastRate = 0.001;
-    internal const double MostRate = 100_000;
+    public const int MostConnections = 10_000;
+    public const int MostMessagesPerConnection = 100_000;
+    public const double LeastRate = 0.001;
+    public const double MostRate = 100_000;
 
     /// <summary>
     /// A domain, "*.example.org" (all below it) or "*": for each domain by itself. With "mx:" before it hosts, by which a site is known of
@@ -70,15 +80,15 @@ public sealed class DestinationOptions : ScheduleOptions
     /// <summary>Most messages over one connection. 0: no bound.</summary>
     public int MessagesPerConnection { get; set; }
 
-    internal bool HasLimits => Connections != 0 || MessagesPerSecond != 0 || MessagesPerConnection != 0;
+    public bool HasLimits => Connections != 0 || MessagesPerSecond != 0 || MessagesPerConnection != 0;
 
-    internal bool IsOfHosts => For.StartsWith(HostPrefix, StringComparison.OrdinalIgnoreCase);
+    public bool IsOfHosts => For.StartsWith(HostPrefix, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>As the queue of a domain is called: by its A-labels.</summary>
-    internal static string DomainKey(string pattern) =>
+    public static string DomainKey(string pattern) =>
         pattern.StartsWith("*.", StringComparison.Ordinal) ? $"*.{DomainName.Key(pattern[2..])}" : pattern == "*" ? pattern : DomainName.Key(pattern);
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         var name = IsOfHosts ? For[HostPrefix.Length..] : For;
         if (!IsPattern(name))

@@ -1,12 +1,12 @@
 using MailPipeline.Smtp;
 
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>When mail of some senders is tried again and given up.</summary>
 public sealed class SenderOptions : ScheduleOptions
 {
     /// <summary>What reports are sent from (RFC 5321 §4.5.5).</summary>
-    internal const string NullSender = "<>";
+    public const string NullSender = "<>";
 
     /// <summary>
     /// An address, "*@example.org" or "example.org" (all addresses of the domain), "*.example.org" (all below it), "&lt;&gt;" (reports) or "*". It
@@ -14,7 +14,7 @@ public sealed class SenderOptions : ScheduleOptions
     /// </summary>
     public string From { get; set; } = "";
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         if (!SenderPattern.IsOne(From))
         {
@@ -31,7 +31,7 @@ public sealed class SenderOptions : ScheduleOptions
 }
 
 /// <summary>How senders are named in the policy, and compared.</summary>
-internal static class SenderPattern
+public static class SenderPattern
 {
     public static bool IsOne(string pattern) => pattern is "*" or SenderOptions.NullSender || IsAddress(Key(pattern)) || IsDomain(Key(pattern));
 

@@ -1,4 +1,4 @@
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>When mail is tried again, when it is given up, and when its sender is told. What is left out is as without the entry.</summary>
 public abstract class ScheduleOptions
@@ -19,7 +19,7 @@ public abstract class ScheduleOptions
     public UncertainOptions Uncertain { get; init; } = new();
 
     /// <summary>Something is said of times.</summary>
-    internal bool HasSchedule => RetrySteps.Count > 0 || MaxAge is not null || DelayReportAfter is not null || Uncertain.IsSaid;
+    public bool HasSchedule => RetrySteps.Count > 0 || MaxAge is not null || DelayReportAfter is not null || Uncertain.IsSaid;
 
     private protected void ValidateSchedule(string setting, List<string> failures)
     {
@@ -38,13 +38,13 @@ public abstract class ScheduleOptions
 /// </summary>
 public sealed class UncertainOptions
 {
-    internal const int DefaultMost = 3;
-    internal const UncertainEnd DefaultThen = UncertainEnd.Hold;
+    public const int DefaultMost = 3;
+    public const UncertainEnd DefaultThen = UncertainEnd.Hold;
 
     /// <summary>Nobody would call more a bound.</summary>
     private const int LargestMost = 100;
 
-    internal static readonly TimeSpan[] DefaultSteps = [TimeSpan.FromMinutes(15), TimeSpan.FromHours(1), TimeSpan.FromHours(4)];
+    public static readonly TimeSpan[] DefaultSteps = [TimeSpan.FromMinutes(15), TimeSpan.FromHours(1), TimeSpan.FromHours(4)];
 
     /// <summary>
     /// Pauses after such attempts, in order; the last one repeats. Default 15 m, 1 h, 4 h: longer than after a refusal, because a far end that leaves
@@ -58,9 +58,9 @@ public sealed class UncertainOptions
     /// <summary>What becomes of the recipient after the last of them. Default Hold.</summary>
     public UncertainEnd? Then { get; set; }
 
-    internal bool IsSaid => Steps.Count > 0 || Most is not null || Then is not null;
+    public bool IsSaid => Steps.Count > 0 || Most is not null || Then is not null;
 
-    internal void Validate(string setting, List<string> failures)
+    public void Validate(string setting, List<string> failures)
     {
         RetryStepsRule.Validate($"{setting}:{nameof(Steps)}", Steps, failures);
         if (Most is < 1 or > LargestMost)
@@ -79,7 +79,7 @@ public enum UncertainEnd
 }
 
 /// <summary>What pauses there may be between attempts.</summary>
-internal static class RetryStepsRule
+public static class RetryStepsRule
 {
     private static readonly TimeSpan s_leastStep = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan s_longestStep = TimeSpan.FromDays(60);
