@@ -78,6 +78,10 @@ internal static class Json
                 json.WriteNumber("connections", limit.Connections);
                 json.WriteNumber("domains", limit.Domains);
                 break;
+            case RateLimit { Site.Length: 0 } limit:
+                json.WriteString("sender", limit.Sender);
+                json.WriteNumber("domains", limit.Domains);
+                break;
             case RateLimit limit:
                 json.WriteString("site", limit.Site);
                 json.WriteNumber("domains", limit.Domains);

@@ -57,6 +57,9 @@ internal static class MailText
             $"{domain} cannot be reached and backs off until {Time(backsOff.BackoffUntil)} ({OneLine(backsOff.Cause)}); next attempt {Time(backsOff.At)}",
         DomainLimit limit => $"it is due, and as many batches for {domain} are under way as are allowed now ({Number(limit.Batches)})",
         SiteLimit limit => $"it is due, and as many connections to {OneLine(limit.Site)} are open as are allowed ({Number(limit.Connections)}); {Domains(limit.Domains)} wait for one",
+        RateLimit { Sender: { } sender } limit =>
+            $"it is due, and {(sender.Length == 0 ? "<> (reports)" : OneLine(sender))} has sent as many messages lately as its rate allows; {Domains(limit.Domains)} wait for their turn",
+        RateLimit { Site.Length: 0 } => "it is due, and its senders have sent as many messages lately as their rates allow",
         RateLimit limit => $"it is due, and as many messages have gone to {OneLine(limit.Site)} lately as are allowed; {Domains(limit.Domains)} wait for their turn",
         SenderTurn => $"it is due, and so is more for {domain} than there is room for: others come first",
         NoWorker { BusRefuses: true } missing => $"it is due, and the bus takes no batches for '{missing.Endpoint}' since {Time(missing.Since)}",

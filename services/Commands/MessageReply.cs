@@ -155,6 +155,23 @@ internal static class MessageReply
         json.WriteString("state", Json.Name(recipient.State));
         json.WriteTime("updatedAt", recipient.UpdatedAt);
         json.WriteWait("wait", traced.Wait);
+        if (recipient.Complaint is { } complaint)
+        {
+            json.WriteStartObject("complaint");
+            json.WriteString("type", complaint.Feedback);
+            json.WriteString("reporter", complaint.Reporter);
+            json.WriteString("host", complaint.Host);
+            json.WriteString("source", complaint.Source);
+            json.WriteString("recipient", complaint.Original);
+            json.WriteString("reportId", MessageIds.ToText(complaint.ReportId));
+            json.WriteTime("at", complaint.At);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("complaint");
+        }
+
         json.WriteAll("attempts", recipient.Attempts, attempt =>
         {
             json.WriteString("outcome", attempt.IsUntried ? "notTried" : Json.Name(attempt.Outcome));

@@ -37,6 +37,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public DmarcOverview Dmarc => _services.GetRequiredService<DmarcOverview>();
 
+    public EventOverview Events => _services.GetRequiredService<EventOverview>();
+
     public DeliveryQueue Queue => _services.GetRequiredService<DeliveryQueue>();
 
     /// <param name="dataFolder">Its database is meant unless a setting names another.</param>

@@ -51,7 +51,7 @@ internal static class QueuePolicyReply
         foreach (var (i, entry) in policy.Destinations.Index())
             yield return ($"Destinations:{i}", entry.IsOfHosts ? Hosts(entry.For[DestinationOptions.HostPrefix.Length..]) : Domains(entry.For), string.Join("; ", Limits(entry).Concat(Times(entry))));
         foreach (var (i, entry) in policy.Senders.Index())
-            yield return ($"Senders:{i}", Senders(entry.From), string.Join("; ", Times(entry)));
+            yield return ($"Senders:{i}", Senders(entry.From), string.Join("; ", Shares(entry).Concat(Times(entry))));
         foreach (var (i, entry) in policy.Replies.Index())
             yield return ($"Replies:{i}", Replies(entry), string.Join("; ", Meaning(entry)));
     }
@@ -73,7 +73,7 @@ internal static class QueuePolicyReply
     private static string Senders(string pattern) => pattern switch
     {
         "*" => "mail of everybody",
-        SenderOptions.NullSender => "reports",
+        SenderPattern.NullSender => "reports",
         ['*', '.', .. var name] => $"mail from each domain below {OneLine(name)}",
         _ when SenderPattern.Key(pattern) is var key && key.Contains('@', StringComparison.Ordinal) => $"mail from {OneLine(key)}, as account or in the envelope",
         var other => $"mail from {OneLine(SenderPattern.Key(other))}",
@@ -98,6 +98,16 @@ internal static class QueuePolicyReply
             yield return string.Create(CultureInfo.InvariantCulture, $"{entry.MessagesPerSecond} messages a second");
         if (entry.MessagesPerConnection > 0)
             yield return $"{Number(entry.MessagesPerConnection)} messages over one connection";
+    }
+
+    private static IEnumerable<string> Shares(SenderOptions entry)
+    {
+        if (entry.Weight is { } weight)
+            yield return string.Create(CultureInfo.InvariantCulture, $"weight {weight} of each");
+        if (entry.Rate is > 0 and var rate)
+            yield return string.Create(CultureInfo.InvariantCulture, $"{rate:0.#####} messages a second of each");
+        else if (entry.Rate is not null)
+            yield return "no rate";
     }
 
     private static IEnumerable<string> Times(ScheduleOptions entry)

@@ -74,6 +74,8 @@ internal static class Timeline
             if (attempt.Tls is { } tls)
                 yield return $"{s_indent}     {Of(tls)}";
         }
+        if (recipient.Complaint is { } complaint)
+            yield return $"{Time(complaint.At)}   complaint ({OneLine(complaint.Feedback)}) reported by {OneLine(complaint.Reporter)}, in {MessageIds.ToText(complaint.ReportId)}";
         if (recipient.Site.Length > 0)
             yield return $"{s_indent}   its mail goes to {OneLine(recipient.Site)}";
         // What waits has no time of its own but when it is held.

@@ -22,10 +22,10 @@ public sealed class ConsoleOptions
     public int TlsPort { get; set; }
 
     /// <summary>
-    /// Takes tokens in clear text from other machines too, where a proxy in front speaks TLS, as an Ingress of Kubernetes does. Default false: in clear text
-    /// only who is on the same machine is answered.
+    /// IP addresses and networks of proxies in front that speak TLS, as an Ingress of Kubernetes does: whom they name in X-Forwarded-For is the client, and what they
+    /// name in X-Forwarded-Proto is what he speaks. Default none: in clear text only who is on the same machine is answered.
     /// </summary>
-    public bool AllowClearText { get; set; }
+    public IList<string> TrustedProxies { get; init; } = [];
 
     /// <summary>Requests a second from one client address, on average; 1 to 100,000. Beyond it 429. Default 50.</summary>
     [Range(1, 100_000)]

@@ -108,6 +108,30 @@ internal static partial class DeliveryLog
     [LoggerMessage(3034, LogLevel.Warning, "{Count} count(s) of TLS results could not be kept yet")]
     public static partial void TlsResultsKept(this ILogger log, Exception error, int count);
 
+    [LoggerMessage(3035, LogLevel.Error, "The source addresses in {Path} cannot be read, and what was read before stays in force: {Reason}")]
+    public static partial void SourcesUnreadable(this ILogger log, string path, string reason);
+
+    [LoggerMessage(3036, LogLevel.Error, "The source addresses in {Path} are not taken, and what was read before stays in force: {Failures}")]
+    public static partial void SourcesRefused(this ILogger log, string path, string failures);
+
+    [LoggerMessage(3037, LogLevel.Information, "The source addresses in {Path} have changed, and are in force")]
+    public static partial void SourcesTaken(this ILogger log, string path);
+
+    [LoggerMessage(3038, LogLevel.Warning, "source={Source} is not used for a while: {Reply}")]
+    public static partial void SourceFaulty(this ILogger log, string source, LogWords reply);
+
+    [LoggerMessage(3039, LogLevel.Warning, "source={Source} is not used for a while: {Reply}, {Count} times more, not shown one by one")]
+    public static partial void SourceFaultyAgain(this ILogger log, string source, LogWords reply, long count);
+
+    [LoggerMessage(3040, LogLevel.Warning, "pool={Pool} {Recipients} recipient(s) are put off until {Until:u}: {Reply}")]
+    public static partial void SourcesLacking(this ILogger log, string pool, LogWords reply, int recipients, DateTimeOffset until);
+
+    [LoggerMessage(3041, LogLevel.Warning, "pool={Pool} {Count} batches more, not shown one by one, were put off: {Reply}")]
+    public static partial void SourcesLackingAgain(this ILogger log, string pool, LogWords reply, long count);
+
+    [LoggerMessage(3042, LogLevel.Warning, "{Count} message(s) of today's plan of {Source} could not be given back to storage")]
+    public static partial void PlanNotGivenBack(this ILogger log, Exception error, int count, string source);
+
     [LoggerMessage(3013, LogLevel.Debug, "{Domain}: connection to {RemoteEndPoint} ended in mid-batch: {Reply}")]
     public static partial void ConnectionEnded(this ILogger log, LogWords domain, LogWords remoteEndPoint, LogWords reply);
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.MtaSts;
@@ -57,6 +58,30 @@ public sealed class DeliveryOptions
     /// </summary>
     [Range(1, 100)]
     public int MaxHosts { get; set; } = 5;
+
+    /// <summary>
+    /// A file in JSON that says from which addresses mail leaves (<see cref="SourcesOptions"/>); it is read again when it changes. Default: none, the system
+    /// chooses the address.
+    /// </summary>
+    public string SourcesFile { get; set; } = "";
+
+    /// <summary>Of the addresses in <see cref="SourcesFile"/> this process uses only these. Default: all that a socket can be bound to here, and those of an egress.</summary>
+    public TextList SourceAddresses { get; set; } = [];
+
+    /// <summary>
+    /// The next address of a host is tried when the one before it has had no answer for so long (RFC 8305 §5), and the first that answers is used. Default:
+    /// 250 ms, the RFC's. 0: only when it has failed.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
+    public TimeSpan ConnectionAttemptDelay { get; set; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>
+    /// An address that could not be reached is tried after all others of the domain for so long, by all batches, and then by one first. Default: 5 min, as
+    /// long as a connection that nobody answers costs others their time, and not so long that a host that is back is left alone. 0: only after the others of
+    /// its host.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan DeadHostTime { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Batches worked on at once for domains that can be reached. Default: 1,000; most of them only wait for a connection.</summary>
     [Range(1, 100_000)]
@@ -302,6 +327,9 @@ internal sealed partial class DeliveryOptionsValidator : IValidateOptions<Delive
 /// <summary>Checks what attributes cannot say.</summary>
 internal sealed class DeliveryListsValidator(IOptions<DnsOptions> dns) : IValidateOptions<DeliveryOptions>
 {
+    /// <summary>RFC 8305 §5: "MUST NOT" be shorter.</summary>
+    private static readonly TimeSpan s_shortestDelay = TimeSpan.FromMilliseconds(10);
+
     public ValidateOptionsResult Validate(string? name, DeliveryOptions options)
     {
         List<string> errors = [.. options.RouteTable.Errors, .. options.TlsTable.Errors];
@@ -325,6 +353,17 @@ internal sealed class DeliveryListsValidator(IOptions<DnsOptions> dns) : IValida
             if (!HostAddress.TryParse(address, out _))
                 errors.Add($"Delivery:OwnAddresses has '{address}'; expected an IP address.");
         }
+
+        foreach (var address in options.SourceAddresses)
+        {
+            if (!HostAddress.TryParse(address, out _))
+                errors.Add($"Delivery:SourceAddresses has '{address}'; expected an IP address.");
+        }
+
+        if (options.ConnectionAttemptDelay > TimeSpan.Zero && options.ConnectionAttemptDelay < s_shortestDelay)
+            errors.Add($"Delivery:ConnectionAttemptDelay is {options.ConnectionAttemptDelay}; it must be 10ms to 10s (RFC 8305 §5), or 0 to try one address after the other");
+        if (options.SourcesFile.Length > 0)
+            SourcesFile.Validate($"{DeliveryOptions.Section}:{nameof(DeliveryOptions.SourcesFile)}", options.SourcesFile, errors);
 
         return errors.Count > 0 ? ValidateOptionsResult.Fail(errors) : ValidateOptionsResult.Success;
     }

@@ -13,6 +13,9 @@ internal enum BatchWaitReason
 
     /// <summary>A free connection.</summary>
     Connection,
+
+    /// <summary>A connection less from the source addresses of its pool.</summary>
+    Source,
 }
 
 /// <summary>
@@ -31,6 +34,9 @@ internal sealed class DeliveryTelemetry : IDisposable
     private readonly Counter<long> _tlsSessions;
     private readonly Counter<long> _policies;
     private readonly Counter<long> _reused;
+    private readonly Counter<long> _races;
+    private readonly Counter<long> _sourceMessages;
+    private readonly Counter<long> _putOff;
     private readonly Counter<long> _uncertain;
     private readonly Counter<long> _unrecorded;
     private readonly Counter<long> _recordRetries;
@@ -44,10 +50,12 @@ internal sealed class DeliveryTelemetry : IDisposable
     {
         [BatchWaitReason.Dns] = [],
         [BatchWaitReason.Connection] = [],
+        [BatchWaitReason.Source] = [],
     };
 
     private TimeProvider? _time;
     private Func<(string Pool, string State, int Connections)[]> _connections = () => [];
+    private Func<(string Source, int Connections)[]> _sources = () => [];
 
     public DeliveryTelemetry(IMeterFactory meters)
     {
@@ -67,6 +75,14 @@ internal sealed class DeliveryTelemetry : IDisposable
             "mailpipeline.delivery.tls.policies", "{policy}", "MTA-STS policies fetched, by result: ok, or the type of failure of RFC 8460.");
         _reused = _meter.CreateCounter<long>(
             "mailpipeline.delivery.connections.reused", "{connection}", "Batches that went over a connection left by the one before.");
+        _races = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.races", "{host}", "Hosts with several addresses that were raced for (RFC 8305), by which won: first, other or none.");
+        _sourceMessages = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.source.messages", "{message}", "Messages begun, by the source address of a pool that they left from.");
+        _putOff = _meter.CreateCounter<long>(
+            "mailpipeline.delivery.source.put.off", "{recipient}", "Recipients that were put off because no source address of their pool could be used, by reason: plan, elsewhere, fault or family.");
+        _meter.CreateObservableGauge(
+            "mailpipeline.delivery.source.connections", MeasureSources, "{connection}", "Open connections from each source address of a pool.");
         _uncertain = _meter.CreateCounter<long>(
             "mailpipeline.delivery.uncertain", "{recipient}", "Contact lost between final dot and reply; a copy may be sent twice.");
         _unrecorded = _meter.CreateCounter<long>(
@@ -82,10 +98,21 @@ internal sealed class DeliveryTelemetry : IDisposable
         _detached = _meter.CreateUpDownCounter<long>(
             "mailpipeline.delivery.batches.detached", "{batch}", "Batches that wait or take long and go on now without a consumer: the bus message is acknowledged.");
         _waiting = _meter.CreateUpDownCounter<long>(
-            "mailpipeline.delivery.waiting", "{batch}", "Batches that wait before a far end is spoken to, by reason: dns or connection.");
+            "mailpipeline.delivery.waiting", "{batch}", "Batches that wait before a far end is spoken to, by reason: dns, connection or source.");
         _meter.CreateObservableGauge(
             "mailpipeline.delivery.waiting.oldest", MeasureOldest, "s", "How long the oldest of the waiting batches has waited, by reason.");
     }
+
+    /// <summary>From now on those of each source address are.</summary>
+    public void WatchSources(Func<(string Source, int Connections)[]> count) => _sources = count;
+
+    /// <param name="winner">first, other or none of its addresses.</param>
+    public void Raced(string winner) => _races.Add(1, new KeyValuePair<string, object?>("winner", winner));
+
+    public void SourceSent(string source, int messages) => _sourceMessages.Add(messages, new KeyValuePair<string, object?>("source", source));
+
+    /// <param name="reason">plan, elsewhere, fault or family.</param>
+    public void PutOff(string reason, int recipients) => _putOff.Add(recipients, new KeyValuePair<string, object?>("reason", reason));
 
     /// <summary>From now on the open connections are measured.</summary>
     public void Watch(Func<(string Pool, string State, int Connections)[]> count) => _connections = count;
@@ -188,6 +215,9 @@ internal sealed class DeliveryTelemetry : IDisposable
     private IEnumerable<Measurement<int>> MeasureConnections() => _connections().Select(open => new Measurement<int>(
         open.Connections, new KeyValuePair<string, object?>("pool", open.Pool), new KeyValuePair<string, object?>("state", open.State)));
 
+    private IEnumerable<Measurement<int>> MeasureSources() =>
+        _sources().Select(open => new Measurement<int>(open.Connections, new KeyValuePair<string, object?>("source", open.Source)));
+
     private List<Measurement<double>> MeasureOldest()
     {
         lock (_lock)
@@ -198,7 +228,12 @@ internal sealed class DeliveryTelemetry : IDisposable
         }
     }
 
-    private static string ReasonTag(BatchWaitReason reason) => reason == BatchWaitReason.Dns ? "dns" : "connection";
+    private static string ReasonTag(BatchWaitReason reason) => reason switch
+    {
+        BatchWaitReason.Dns => "dns",
+        BatchWaitReason.Source => "source",
+        _ => "connection",
+    };
 
     internal static string OutcomeTag(AttemptOutcome outcome) => outcome switch
     {

@@ -86,6 +86,9 @@ public static class IngressHosting
         services.AddSingleton<ConnectionLimitCheck>();
         services.AddSingleton<MessageLimitCheck>();
         services.AddSingleton<RecipientLimitCheck>();
+        services.AddSingleton<SenderQueues>();
+        services.AddHostedService(provider => provider.GetRequiredService<SenderQueues>());
+        services.AddSingleton<SenderQueueCheck>();
         services.AddSingleton(provider => new FilterSet(
             [.. provider.GetRequiredService<IOptions<IngressOptions>>().Value.Filters], provider.GetRequiredService<IngressTelemetry>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FilterSet>>()));

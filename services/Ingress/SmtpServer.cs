@@ -28,6 +28,7 @@ internal sealed partial class SmtpServer(
     IngressTelemetry telemetry,
     RefusalLog refusals,
     DoorLimits limits,
+    SenderQueues senderQueues,
     FilterSet filters,
     TlsExporter exporter,
     TimeProvider time,
@@ -102,6 +103,7 @@ internal sealed partial class SmtpServer(
         // What its sender has held is not to be routed now.
         if (message.Timing?.Release is not { } release || release.At <= message.AcceptedAt)
             publisher.Offer(message);
+        senderQueues.Accepted(message);
         telemetry.Accepted(session.Listener.Kind, message.SizeBytes, duration);
         if (log.IsEnabled(LogLevel.Information))
         {

@@ -18,6 +18,7 @@ public static class MailboxHosting
         var services = builder.Services;
         services.AddMailboxSettings();
         services.AddSingleton<MailboxTelemetry>();
+        services.AddOutcomeEvents();
         services.AddSingleton<ILocalStore, StoredLocally>();
         services.AddSingleton<LocalDelivery>();
         services.AddSingleton<IMaildrops, StoredMaildrops>();

@@ -3,6 +3,7 @@ using MailPipeline.Authentication.Dkim;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Events;
 using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reconciling;
 using MailPipeline.Queue.Reports;
@@ -30,6 +31,13 @@ public static class QueueHosting
         var services = builder.Services;
         services.AddQueueSettings();
         services.AddSingleton<QueueTelemetry>();
+        // Named before anybody reads who is told of outcomes.
+        services.AddSingleton<EventReceivers>();
+        services.AddHostedService(provider => provider.GetRequiredService<EventReceivers>());
+        services.AddOutcomeEvents();
+        services.AddSingleton<FeedbackInbox>();
+        services.AddSingleton<ComplaintBelieved>(provider => (about, complaint, cancellation) =>
+            provider.GetRequiredService<SuppressionStore>().AddComplaintAsync(about.Flow, about.Address, complaint.Feedback, cancellation));
         services.AddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>();
@@ -79,7 +87,7 @@ public static class QueueHosting
         builder.Host.UseOrleans(silo => ConfigureSilo(silo, builder.Configuration));
         services.AddHostedService<ProcessWatch>();
         services.AddHostedService<WorkerWatch>();
-        services.AddDuties();
+        services.AddDuties(builder.Configuration.ReadSettings<EventOptions>(EventOptions.SectionName));
         services.AddHostedService<ReconcilerTicks>();
         if (builder.Configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
@@ -105,6 +113,8 @@ public static class QueueHosting
         });
         services.AddSingleton<IPostConfigureOptions<QueueOptions>, QueueOptionsRules>();
         services.AddSingleton<IValidateOptions<QueueOptions>, QueueOptionsRules>();
+        services.AddSettings<EventOptions, EventOptionsValidator>(EventOptions.SectionName);
+        services.AddSingleton<IValidateOptions<EventOptions>, EventOptionsRules>();
     }
 
     public static void AddQueueConsumers(this IBusRegistrationConfigurator bus)

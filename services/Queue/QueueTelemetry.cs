@@ -19,6 +19,8 @@ internal sealed class QueueTelemetry : IDisposable
     /// </summary>
     private static readonly TimeSpan s_measureLasts = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan s_eventMeasureLasts = TimeSpan.FromMinutes(2);
+
     private static readonly QueueMeasure s_nothing = new(0, []);
 
     private static readonly KeyValuePair<string, object?>[] s_reportOutcomes = [new("outcome", "made"), new("outcome", "dropped")];
@@ -27,6 +29,7 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly TimeProvider _time;
     private (QueueMeasure Measure, DateTimeOffset Until) _measured = (s_nothing, DateTimeOffset.UnixEpoch);
     private DateTimeOffset _resumedAt = DateTimeOffset.UnixEpoch;
+    private (IReadOnlyList<(string Receiver, EventBacklog Backlog)> Backlogs, DateTimeOffset Until) _eventsMeasured = ([], DateTimeOffset.UnixEpoch);
     private volatile bool _paused;
 
     // A silo that nobody else joins is the one member there is.
@@ -49,6 +52,8 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _held;
     private readonly UpDownCounter<long> _sitePermits;
     private readonly UpDownCounter<long> _siteWaiting;
+    private readonly UpDownCounter<long> _senderPermits;
+    private readonly UpDownCounter<long> _senderWaiting;
     private readonly Counter<long> _siteRests;
     private readonly Counter<long> _siteSlowed;
     private readonly Counter<long> _handedBackForSite;
@@ -58,6 +63,8 @@ internal sealed class QueueTelemetry : IDisposable
     private readonly Counter<long> _tlsReports;
     private readonly Counter<long> _dmarcReports;
     private readonly Counter<long> _dmarcReceived;
+    private readonly Counter<long> _events;
+    private readonly Counter<long> _feedback;
 
     public QueueTelemetry(IMeterFactory meters, TimeProvider time)
     {
@@ -97,6 +104,8 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
         _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{connection}", "Connections that count for their sites: of batches under way, and kept for the next one; over all sites that this process has in memory");
         _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
+        _senderPermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_permits", "{batch}", "Batches under way by a permit of their sender's rate, over all such senders that this process has in memory");
+        _senderWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_waiting", "{domain}", "Domains that wait for a permit of a sender's rate; one that waits for several senders counts for each");
         _siteRests = meter.CreateCounter<long>("mailpipeline.queue.site_rests", "{rest}", "Rests begun because the hosts of a site took nothing");
         _siteSlowed = meter.CreateCounter<long>("mailpipeline.queue.site_slowdowns", "{batch}", "Batches whose far end asked for fewer connections or less mail");
         _handedBackForSite = meter.CreateCounter<long>(
@@ -109,6 +118,14 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.dmarc_reports", "{report}", "Reports to domains how mail in their name was judged, by outcome: mailed, unwilling (the address is of who takes none), too_large");
         _dmarcReceived = meter.CreateCounter<long>(
             "mailpipeline.queue.dmarc_received", "{message}", "Messages to addresses for reports by DMARC, by outcome: kept, known, noroom, foreign (about a domain that nobody here is told of), unanswered (DNS does not say that), unreadable, gone");
+        _events = meter.CreateCounter<long>(
+            "mailpipeline.queue.events", "{event}", "Events by receiver and by outcome: taken, failed (sent, and not taken: it goes again), unwanted (of mail that he does not ask about), dropped");
+        meter.CreateObservableGauge(
+            "mailpipeline.queue.events_waiting", () => ByReceiver(backlog => backlog.Waiting), "{event}", "Events that wait for their receiver, by receiver");
+        meter.CreateObservableGauge(
+            "mailpipeline.queue.events_oldest", () => ByReceiver(backlog => backlog.Oldest?.TotalSeconds ?? 0), "s", "How long the oldest of them has waited, by receiver");
+        _feedback = meter.CreateCounter<long>(
+            "mailpipeline.queue.feedback", "{message}", "Messages to addresses for complaints, by outcome: recorded, known, unproven (DMARC does not say who it is from), unmatched (no message of ours to a domain of the reporter's), ambiguous (to several there), auth_failure, not_spam, unreadable, gone");
         _reports = meter.CreateCounter<long>(
             "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
@@ -153,6 +170,28 @@ internal sealed class QueueTelemetry : IDisposable
 
     /// <param name="outcome">kept, known, noroom, foreign, unanswered, unreadable or gone.</param>
     public void DmarcReceived(string outcome) => _dmarcReceived.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+
+    /// <param name="receiver">Out of the operator's settings.</param>
+    public void EventsSent(string receiver, int taken, int failed, int unwanted)
+    {
+        Add("taken", taken);
+        Add("failed", failed);
+        Add("unwanted", unwanted);
+
+        void Add(string outcome, int count)
+        {
+            if (count > 0)
+                _events.Add(count, new("receiver", receiver), new("outcome", outcome));
+        }
+    }
+
+    public void EventsDropped(string receiver, long count) => _events.Add(count, new("receiver", receiver), new("outcome", "dropped"));
+
+    public void EventsMeasured(IReadOnlyList<(string Receiver, EventBacklog Backlog)> backlogs) =>
+        _eventsMeasured = (backlogs, _time.GetUtcNow() + s_eventMeasureLasts);
+
+    /// <param name="outcome">recorded, known, unproven, unmatched, ambiguous, auth_failure, not_spam, unreadable or gone.</param>
+    public void FeedbackRead(string outcome) => _feedback.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     public static string Word(DmarcReportKept kept) => Names<DmarcReportKept>.Of(kept);
 
@@ -220,12 +259,13 @@ internal sealed class QueueTelemetry : IDisposable
     public void Held(int recipients) => _held.Add(recipients);
 
     /// <param name="permits">So many more, or fewer when negative.</param>
-    public void SiteChanged(int permits, int waiting)
+    /// <param name="isOfSender">It is the rate of a sender, and no site.</param>
+    public void SiteChanged(int permits, int waiting, bool isOfSender)
     {
         if (permits != 0)
-            _sitePermits.Add(permits);
+            (isOfSender ? _senderPermits : _sitePermits).Add(permits);
         if (waiting != 0)
-            _siteWaiting.Add(waiting);
+            (isOfSender ? _senderWaiting : _siteWaiting).Add(waiting);
     }
 
     public void SiteRests() => _siteRests.Add(1);
@@ -281,6 +321,11 @@ internal sealed class QueueTelemetry : IDisposable
         foreach (var word in WaitWords.All)
             yield return new Measurement<long>(groups.FirstOrDefault(group => group.Key == word)?.Waiting ?? 0, new KeyValuePair<string, object?>("reason", word));
     }
+
+    private IEnumerable<Measurement<T>> ByReceiver<T>(Func<EventBacklog, T> value)
+        where T : struct =>
+        _time.GetUtcNow() < _eventsMeasured.Until
+            ? _eventsMeasured.Backlogs.Select(one => new Measurement<T>(value(one.Backlog), new KeyValuePair<string, object?>("receiver", one.Receiver))) : [];
 
     private RouteMeasure Of(RecipientRoute route) =>
         Measure.Routes.FirstOrDefault(measure => measure.Route == route) ?? new RouteMeasure(route, 0, 0, 0, 0, 0, 0, null);

@@ -18,7 +18,7 @@ internal static class StandaloneSettings
 
     /// <summary>The sections there are; a setting elsewhere is a slip of the pen.</summary>
     public static readonly string[] Sections =
-        ["Ingress", "Queue", "Delivery", "Dkim", "Srs", "Dns", "Mailbox", "Storage", "MailStore", "Logins", "Console", "ConnectionStrings", "Tls", "Http", "Telemetry", "Logging"];
+        ["Ingress", "Queue", "Events", "Delivery", "Dkim", "Srs", "Dns", "Mailbox", "Storage", "MailStore", "Logins", "Console", "ConnectionStrings", "Tls", "Http", "Telemetry", "Logging"];
 
     public static Dictionary<string, string?> Defaults(string dataFolder, int portOffset)
     {

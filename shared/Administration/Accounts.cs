@@ -5,8 +5,17 @@ namespace MailPipeline.Administration;
 /// <summary>The accounts of ours: a maildrop each, and the right to submit mail.</summary>
 public sealed class Accounts(MailDirectory directory, AddressResolver addresses, AccountRemoval removal, LoginOptions logins)
 {
+    // A hash takes tens of megabytes and of milliseconds: whoever asks for many has them one after the other.
+    private static readonly SemaphoreSlim s_hashing = new(1);
+
     public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation) =>
         [.. (await directory.ListAccountsAsync(cancellation)).Select(account => account.Address)];
+
+    /// <summary>Some of them, in order.</summary>
+    /// <param name="after">Those behind this address; empty: from the first.</param>
+    /// <param name="domain">Those of one domain, as <see cref="MailNames.Domain"/> has it; empty: of all.</param>
+    public Task<IReadOnlyList<string>> ListAsync(string after, string domain, int most, CancellationToken cancellation) =>
+        directory.ListAddressesAsync(after, domain, most, cancellation);
 
     /// <summary>To be asked before somebody is asked for a password: nobody likes to type it twice in vain.</summary>
     /// <returns><see cref="AccountMayBeAdded"/>, or why not.</returns>
@@ -29,7 +38,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses,
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var stored = StoredPassword.Create(password, logins.ScramIterations);
+        var stored = await HashAsync(password, cancellation);
         // The domain is looked up again behind the hash, which takes long, and where nobody can remove it any more.
         return await directory.ChangeAsync(by, change => AddAsync(change, address, stored));
     }
@@ -64,7 +73,7 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses,
             return answer;
         if (CheckPassword(password) is { } weak)
             return weak;
-        var stored = StoredPassword.Create(password, logins.ScramIterations);
+        var stored = await HashAsync(password, cancellation);
         return await directory.SetPasswordAsync(address, stored, by) ? new PasswordChanged(address) : new NoSuchAccount(address);
     }
 
@@ -77,6 +86,19 @@ public sealed class Accounts(MailDirectory directory, AddressResolver addresses,
         return await removal.RemoveAsync(address, by)
             ? new AccountRemoved(address, await AliasReview.FindBrokenAsync(directory, addresses, address, cancellation))
             : new NoSuchAccount(address);
+    }
+
+    private async Task<StoredPassword> HashAsync(string password, CancellationToken cancellation)
+    {
+        await s_hashing.WaitAsync(cancellation);
+        try
+        {
+            return StoredPassword.Create(password, logins.ScramIterations);
+        }
+        finally
+        {
+            s_hashing.Release();
+        }
     }
 
     private DirectoryResult? CheckPassword(string password) =>

@@ -46,6 +46,10 @@ public sealed class ApiTokens(ApiTokenStore store, MailDirectory directory, Time
     /// <summary>The token that this is, if it is one that has not ended.</summary>
     public Task<ApiToken?> FindAsync(string secret, CancellationToken cancellation) => store.FindAsync(secret, cancellation);
 
+    /// <summary>Whether an address is an account's: its own, or one with a detail (RFC 5233) behind it.</summary>
+    /// <param name="address">In any case of letters, in U-labels or in A-labels.</param>
+    public bool IsOfAccount(string address, string account) => directory.UsersOf(MailName.Key(address)).Contains(account, StringComparer.Ordinal);
+
     /// <param name="name">Letters, digits and "-._", by which it is listed and removed.</param>
     /// <param name="of">A domain or an account of ours; empty: everything.</param>
     /// <param name="lasts">From now; null: until it is removed.</param>

@@ -10,9 +10,10 @@ public sealed record AuditFound(IReadOnlyList<AuditEntry> Entries, bool HasMore)
 public sealed class AuditTrail(AuditLog log)
 {
     /// <param name="most">So many of the last ones.</param>
-    public async Task<AuditFound> ListAsync(DateTimeOffset since, int most, CancellationToken cancellation)
+    /// <param name="until">Up to then; null: up to now.</param>
+    public async Task<AuditFound> ListAsync(DateTimeOffset since, int most, CancellationToken cancellation, DateTimeOffset? until = null)
     {
-        var last = await log.ListAsync(since, most + 1, cancellation);
+        var last = await log.ListAsync(since, most + 1, cancellation, until);
         return new AuditFound([.. last.Take(most).Reverse()], last.Count > most);
     }
 }

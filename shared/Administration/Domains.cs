@@ -7,6 +7,10 @@ public sealed class Domains(MailDirectory directory, AddressResolver addresses)
 {
     public Task<IReadOnlyList<MailDomain>> ListAsync(CancellationToken cancellation) => directory.ListDomainsAsync(cancellation);
 
+    /// <returns>Null: it is none of ours.</returns>
+    public async Task<MailDomain?> FindAsync(string typed, CancellationToken cancellation) =>
+        MailNames.Domain(typed, out var domain) is null ? await directory.FindDomainAsync(domain, cancellation) : null;
+
     /// <summary>A domain that stands for another one has no accounts and aliases of its own: each address there is the same one here.</summary>
     /// <returns><see cref="DomainAliasAdded"/>, or why not.</returns>
     public async Task<DirectoryResult> AddAliasAsync(string typed, string typedOther, OperatorIdentity by, CancellationToken cancellation)

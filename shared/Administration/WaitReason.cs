@@ -17,6 +17,9 @@ public enum WaitOwner
     /// <summary>What domains whose mail goes to the same hosts have in common.</summary>
     Site,
 
+    /// <summary>The rate of its sender, whatever the domain.</summary>
+    SenderRate,
+
     /// <summary>The retry schedule, which set the time of the next attempt.</summary>
     RetrySchedule,
 
@@ -74,9 +77,11 @@ public sealed record DomainLimit(long Batches) : WaitReason(WaitKind.DomainLimit
 /// <param name="Domains">That wait for one.</param>
 public sealed record SiteLimit(string Site, int Connections, int Domains) : WaitReason(WaitKind.SiteLimit, WaitOwner.Site);
 
-/// <summary>It is due, and as many messages have been sent to its site lately as are allowed.</summary>
-/// <param name="Domains">That wait for their turn.</param>
-public sealed record RateLimit(string Site, int Domains) : WaitReason(WaitKind.RateLimit, WaitOwner.Site);
+/// <summary>It is due, and as many messages have been sent to its site, or by its sender, lately as are allowed.</summary>
+/// <param name="Site">Empty where it is a sender's rate.</param>
+/// <param name="Domains">That wait for their turn; 0: that is not known.</param>
+/// <param name="Sender">Whose rate it is: an account, a domain, or nothing for reports; null where it is the site's, or that of several senders.</param>
+public sealed record RateLimit(string Site, int Domains, string? Sender = null) : WaitReason(WaitKind.RateLimit, Site.Length > 0 ? WaitOwner.Site : WaitOwner.SenderRate);
 
 /// <summary>It is due, and so are more of its domain than its queue has room for: others come first.</summary>
 public sealed record SenderTurn() : WaitReason(WaitKind.SenderTurn, WaitOwner.DomainQueue);

@@ -12,7 +12,8 @@ internal sealed record DomainStanding(DomainBackoff Backoff, long Claims = 0, Wa
 }
 
 /// <summary>A queued recipient that nobody tries.</summary>
-internal readonly record struct QueuedWait(long RecipientId, RecipientRoute Route, DateTimeOffset NextAttemptAt, LastAttempt? Last);
+/// <param name="Flow">Whose mail it is where senders take turns.</param>
+internal readonly record struct QueuedWait(long RecipientId, RecipientRoute Route, DateTimeOffset NextAttemptAt, LastAttempt? Last, string Flow);
 
 /// <summary>
 /// Says why mail waits, out of what the queue obeys as of one moment. Never a time that has passed: what has come is due. The order of the questions
@@ -33,7 +34,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
         RecipientState.Queued => Of(
-            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Attempts is [.., var last] ? last : null)),
+            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Attempts is [.., var last] ? last : null), recipient.Flow),
             Domains.GetValueOrDefault(recipient.Domain, DomainStanding.Calm)),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(
@@ -47,7 +48,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
         RecipientState.Queued => Of(
-            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Last)),
+            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Last), recipient.Flow),
             Domains.GetValueOrDefault(recipient.Domain, DomainStanding.Calm) with { Backoff = recipient.Backoff }),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(recipient.UpdatedAt, holder),
@@ -76,6 +77,9 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
         }
         if (domain.Kind is WaitKind.SiteLimit or WaitKind.RateLimit && Queue.LimitOf(RecipientRoute.Remote, domain.Site) is { } limit)
             return Of(domain.Site, limit);
+        // Of a domain nobody has counted whose they are: where there is one alone it is his.
+        if (domain.Kind == WaitKind.RateLimit && Queue.PacedSenders.Take(2).ToList() is [var paced, ..] some)
+            return some is [_] ? OfSender(paced) : new RateLimit("", 0);
         return domain.Kind == WaitKind.DomainLimit && Domains.GetValueOrDefault(domain.Domain) is { Claims: > 0 } standing && Queue.IsLimited(domain.Failures, standing.Claims)
             ? new DomainLimit(standing.Claims) : new Due();
     }
@@ -84,11 +88,13 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     {
         var closed = Queue.ClosedFor(recipient.Route, domain.Backoff.Failures);
         var limit = Queue.LimitOf(recipient.Route, domain.Site);
+        var isPaced = Queue.RateOf(recipient.Route, recipient.Flow) is not null;
         var kind = new WaitConditions(
             IsPaused: AllPaused is not null, BacksOff: domain.Backoff.BackoffUntil > Now, IsDue: recipient.NextAttemptAt <= Now, HasWorkers: closed is null,
             IsBehindWindow: domain.EndOfWindow is { } end
                 && (recipient.NextAttemptAt.ToUnixTimeMilliseconds(), recipient.RecipientId).CompareTo((end.NextAttemptAt, end.RecipientId)) > 0,
-            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None).Kind;
+            IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None,
+            IsPaced: isPaced).Kind;
         return kind switch
         {
             WaitKind.Paused => AllPaused!,
@@ -97,6 +103,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             WaitKind.NoWorker => new NoWorker(closed!.Endpoint, closed.BusRefuses, closed.Since),
             WaitKind.SenderTurn => new SenderTurn(),
             WaitKind.DomainLimit => new DomainLimit(domain.Claims),
+            WaitKind.RateLimit when isPaced => OfSender(recipient.Flow),
             WaitKind.SiteLimit or WaitKind.RateLimit => Of(domain.Site, limit!),
             _ => new Due(),
         };
@@ -104,6 +111,8 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
 
     private static WaitReason Of(string site, SiteNote limit) =>
         limit.HoldUp == SiteHoldUp.Rate ? new RateLimit(site, limit.Waiting) : new SiteLimit(site, limit.Connections, limit.Waiting);
+
+    private RateLimit OfSender(string flow) => new("", Queue.RateOf(RecipientRoute.Remote, flow)?.Waiting ?? 0, flow);
 
     internal static LastAttempt? Last(AttemptResult? attempt) => attempt is null ? null : new(attempt.Status, attempt.Reply, attempt.RemoteHost);
 

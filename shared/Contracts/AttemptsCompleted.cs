@@ -31,6 +31,7 @@ public sealed record AttemptsCompleted(
 /// <param name="Outcome">As storage numbers outcomes.</param>
 /// <param name="Tls">As storage writes it; empty where nothing is known of it.</param>
 /// <param name="Worker">The process that made it, and the address it spoke from; empty where it is not known.</param>
+/// <param name="NotBefore">No host was spoken to, because of what we lack ourselves, and there is no use in trying before; null: the schedule decides.</param>
 [GenerateSerializer, Immutable]
 public sealed record CompletedAttempt(
     [property: Id(0)] long RecipientId,
@@ -41,4 +42,5 @@ public sealed record CompletedAttempt(
     [property: Id(5)] DateTimeOffset StartedAt,
     [property: Id(6)] DateTimeOffset FinishedAt,
     [property: Id(7)] string Tls = "",
-    [property: Id(8)] string Worker = "");
+    [property: Id(8)] string Worker = "",
+    [property: Id(9)] DateTimeOffset? NotBefore = null);

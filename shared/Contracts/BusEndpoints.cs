@@ -20,4 +20,7 @@ public static class BusEndpoints
 
     /// <summary>VerifyRecipient, consumed by Delivery.</summary>
     public const string VerifyRecipient = "verify-recipient";
+
+    /// <summary>MailEventRecorded: an exchange without a queue of ours, for others to bind theirs to.</summary>
+    public const string MailEvents = "mail-events";
 }

@@ -28,6 +28,12 @@ public sealed record AttemptResult(
 
     /// <summary>Nobody was spoken to: why a recipient was given up before his first attempt.</summary>
     public bool IsUntried { get; init; }
+
+    /// <summary>No host was spoken to, because of what we lack ourselves, and there is no use in trying before; null: the schedule decides.</summary>
+    public DateTimeOffset? NotBefore { get; init; }
+
+    /// <summary>It was tried: so how it ended says something of the domain and its hosts.</summary>
+    public bool IsOfHosts => Outcome != AttemptOutcome.NotAttempted && NotBefore is null;
 }
 
 /// <summary>How an attempt ended. The numbers are stored; they never change meaning.</summary>

@@ -39,7 +39,8 @@ public static class ContractMapping
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(
             command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)),
-            command.Site, command.SiteEpoch, command.EndsConnection, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
+            command.Site, command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch,
+            command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
@@ -47,7 +48,7 @@ public static class ContractMapping
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
         new(
             command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker), command.Site, command.SiteEpoch, command.EndsConnection,
-            command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
+            command.Sender, command.SenderEpoch, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
@@ -73,10 +74,13 @@ public static class ContractMapping
 
     private static CompletedAttempt ToContract(AttemptResult result) => new(
         result.RecipientId, (int)result.Outcome, result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt,
-        result.Tls?.ToText() ?? "", result.Worker);
+        result.Tls?.ToText() ?? "", result.Worker, result.NotBefore);
 
     /// <summary>An outcome that is none of ours is in doubt: the recipient is tried again later.</summary>
     private static AttemptResult ToResult(CompletedAttempt result) => new(
         result.RecipientId, Enum.IsDefined((AttemptOutcome)result.Outcome) ? (AttemptOutcome)result.Outcome : AttemptOutcome.Deferred,
-        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "");
+        result.Status, result.Reply, result.RemoteHost, result.StartedAt, result.FinishedAt, Tls: AttemptTls.Parse(result.Tls), Worker: result.Worker ?? "")
+        {
+            NotBefore = result.NotBefore,
+        };
 }

@@ -1,5 +1,7 @@
 using MailPipeline.Storage;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -24,6 +26,9 @@ public static class MailHosting
         Check(logins);
         services.AddSingleton(logins);
         services.AddStorageEngine(options);
+        services.AddSingleton<EventSubscriptions>();
+        services.AddSingleton<EventStore>();
+        services.AddSingleton<ComplaintStore>();
         services.AddSingleton<MessageStore>();
         services.AddSingleton<QueueStore>();
         services.AddSingleton<SiteStore>();
@@ -34,6 +39,7 @@ public static class MailHosting
         services.AddSingleton<WaitingStore>();
         services.AddSingleton<WaitingListStore>();
         services.AddSingleton<ClaimStore>();
+        services.AddSingleton<SourceDayStore>();
         services.AddSingleton<TakeBackStore>();
         services.AddSingleton<OwnerlessStore>();
         services.AddSingleton<OutcomeStore>();
@@ -75,6 +81,13 @@ public static class MailHosting
         services.AddSingleton<DmarcResultStore>();
         services.AddSingleton<DmarcReportStore>();
         services.AddHostedService<StorageLifetime>();
+        return services;
+    }
+
+    /// <summary>For who records outcomes: events of them are written for whom storage names. Services of one process that each add it share it.</summary>
+    public static IServiceCollection AddOutcomeEvents(this IServiceCollection services)
+    {
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, EventSubscriptionReading>());
         return services;
     }
 

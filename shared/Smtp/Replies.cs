@@ -40,6 +40,7 @@ public static class Replies
     public static readonly SmtpReply C451TooMuchUnrouted = new(451, "4.3.2", "Too much mail waits to be routed, try again later");
     public static readonly SmtpReply C452MaildropFull = new(452, "4.2.2", "The mailbox is full, try again later");
     public static readonly SmtpReply C452QueueFull = new(452, "4.3.1", "The queue is full, try again later");
+    public static readonly SmtpReply C452SenderQueueFull = new(452, "4.3.1", "Too much of your mail waits here, try again later");
     public static readonly SmtpReply C452StorageFull = new(452, "4.3.1", "Insufficient storage, try again later");
     public static readonly SmtpReply C452TooManyRecipients = new(452, "4.5.3", "Too many recipients in one message");
     public static readonly SmtpReply C550LocalSender = new(550, "5.7.1", "Senders of this domain log in, on the submission port");

@@ -405,5 +405,46 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "CREATE INDEX suppressions_sender ON suppressions (sender, address)",
             "CREATE INDEX suppressions_until ON suppressions (until_at)",
         ],
+        [
+            // What source addresses with a plan may send on a day. day: since 1970. messages: given out to processes so far, sent or not.
+            """
+            CREATE TABLE source_days (
+                source TEXT NOT NULL, day BIGINT NOT NULL, messages BIGINT NOT NULL, PRIMARY KEY (source, day)) {without_rowid}
+            """,
+        ],
+        [
+            // sender: under which name the rate of its sender is kept in sites, where it has a permit of that; else empty.
+            "ALTER TABLE claims ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        ],
+        [
+            // Who is told of outcomes, as Queue's settings say. kinds: of which, see EventKinds. seen_at: a process with these settings ran then; who is named by none for long is
+            // forgotten. away_since: 0: he takes what he is sent; reason: else why not. dropped: events that were too old to be kept for him.
+            """
+            CREATE TABLE event_receivers (
+                name TEXT PRIMARY KEY, kinds BIGINT NOT NULL, since BIGINT NOT NULL, seen_at BIGINT NOT NULL, away_since BIGINT NOT NULL DEFAULT 0,
+                reason TEXT NOT NULL DEFAULT '', dropped BIGINT NOT NULL DEFAULT 0)
+            """,
+
+            // Events until their receiver has taken them. number: of the attempt; of a complaint one that no attempt has. kind, details: see OutcomeEvent. written_at: by the store's
+            // clock. at: when it was known. next_at: of the next attempt, or 0.
+            """
+            CREATE TABLE event_outbox (
+                recipient_id BIGINT NOT NULL, number BIGINT NOT NULL, receiver TEXT NOT NULL, kind BIGINT NOT NULL, details BIGINT NOT NULL, written_at BIGINT NOT NULL,
+                at BIGINT NOT NULL, next_at BIGINT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, host TEXT NOT NULL, reply_class BIGINT NOT NULL,
+                PRIMARY KEY (recipient_id, number, receiver)) {without_rowid}
+            """,
+            "CREATE INDEX event_outbox_order ON event_outbox (receiver, written_at, recipient_id, number)",
+
+            // Messages to addresses for complaints, until somebody has looked what they say; as dmarc_unread.
+            "CREATE TABLE feedback_unread (message_id {id}, tries BIGINT NOT NULL, due_at BIGINT NOT NULL DEFAULT 0)",
+            "CREATE INDEX feedback_unread_due ON feedback_unread (due_at, message_id)",
+
+            // That a recipient does not want the message, as his provider says (RFC 5965). report_id: the message that said so. reporter: the domain that it was from.
+            """
+            CREATE TABLE complaints (
+                recipient_id {id}, report_id BIGINT NOT NULL, at BIGINT NOT NULL, feedback TEXT NOT NULL, source TEXT NOT NULL, reporter TEXT NOT NULL,
+                original TEXT NOT NULL, host TEXT NOT NULL)
+            """,
+        ],
     ];
 }

@@ -45,8 +45,10 @@ internal enum SharedRows
     Greylist,
     GreylistNetworks,
     Bans,
+    EventReceivers,
     StsPolicies,
     Suppressions,
+    SourceDays,
     IdBlocks,
 }
 

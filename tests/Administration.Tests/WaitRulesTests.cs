@@ -69,6 +69,10 @@ public sealed class WaitRulesTests
         Assert.Equal(new Due(), (full with { Domains = s_calm.Domains }).Of(Recipient(), []));
         var paced = full with { Queue = s_calm.Queue with { LimitedSites = new Dictionary<string, SiteNote> { [site.Site] = new(10, 1, 2, SiteHoldUp.Rate) } } };
         ShouldBe(new RateLimit(site.Site, 2), WaitOwner.Site, null, paced.Of(Recipient(), []));
+        var rated = full with { Queue = s_calm.Queue with { LimitedSites = new Dictionary<string, SiteNote> { [SenderRate.Key("example.org")] = new(0, 0, 7, SiteHoldUp.Rate) } } };
+        ShouldBe(new RateLimit("", 7, "example.org"), WaitOwner.SenderRate, null, rated.Of(Recipient() with { Flow = "example.org" }, []));
+        Assert.Equal(new Due(), rated.Of(Recipient() with { Flow = "example.com" }, []));
+        Assert.Equal(new Due(), rated.Of(Recipient() with { Flow = "example.org", Route = RecipientRoute.Local }, []));
         // The domain's own limit comes first.
         Assert.Equal(new DomainLimit(5), (full with { Domains = With(site with { Claims = 5 }).Domains }).Of(Recipient(), []));
 

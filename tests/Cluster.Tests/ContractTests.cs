@@ -93,6 +93,10 @@ public sealed class ContractTests
             $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"mx.example.org","siteEpoch":4711,"endsConnection":true}"""
         },
         {
+            new DeliverMessages("example.org", 77, [s_recipient], "", Sender: "sender example.net", SenderEpoch: 4712),
+            $$"""{"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1}}],"site":"","sender":"sender example.net","senderEpoch":4712}"""
+        },
+        {
             new AttemptsCompleted("example.org", 0, [], false, true, Site: "mx.example.org", BatchId: 76, IsElsewhere: true, SiteState: (int)SiteState.SlowDown),
             """
             {"domain":"example.org","claimId":0,"results":[],"unreachable":false,"nothingWon":true,"goesOn":false,"hasEnded":false,"site":"mx.example.org",
@@ -101,8 +105,51 @@ public sealed class ContractTests
         },
     };
 
-    /// <summary>Since counted connections are kept for the batch that has their permit next.</summary>
+    /// <summary>Since workers put off what they have no source address for.</summary>
     public static TheoryData<object, string> Version4 => new()
+    {
+        {
+            new AttemptsCompleted(
+                "example.org", 77,
+                [new CompletedAttempt(65_536_001, (int)AttemptOutcome.Deferred, "4.4.5", "tomorrow", "", s_at, s_at, "", "delivery-7d4f", s_at.AddHours(1))], false),
+            """
+            {"domain":"example.org","claimId":77,"results":[{"recipientId":65536001,"outcome":2,"status":"4.4.5","reply":"tomorrow",
+             "remoteHost":"","startedAt":"2026-01-02T03:04:05.678+00:00","finishedAt":"2026-01-02T03:04:05.678+00:00",
+             "tls":"","worker":"delivery-7d4f","notBefore":"2026-01-02T04:04:05.678+00:00"}],
+             "unreachable":false,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"","batchId":0}
+            """
+        },
+    };
+
+    /// <summary>Since others are told what becomes of mail; pages get the same.</summary>
+    public static TheoryData<object, string> Version5 => new()
+    {
+        {
+            new MailEventRecorded(
+                "1E240-0-3", "deferred", s_at, "1E240", "1@example.org", "ann@example.org", "ann@example.org", "joe@example.net", "sales@example.org", "example.net",
+                "mx.example.net[192.0.2.1]:25", "4.4.2", "450 later", "network", 3, s_at, IsHeld: false, IsExpired: false, IsUncertain: true, "QQ314159"),
+            """
+            {"id":"1E240-0-3","kind":"deferred","at":"2026-01-02T03:04:05.678+00:00","messageId":"1E240","headerId":"1@example.org","sender":"ann@example.org",
+             "account":"ann@example.org","recipient":"joe@example.net","original":"sales@example.org","domain":"example.net","host":"mx.example.net[192.0.2.1]:25",
+             "status":"4.4.2","reply":"450 later","replyClass":"network","attempt":3,"nextAttemptAt":"2026-01-02T03:04:05.678+00:00","isHeld":false,"isExpired":false,
+             "isUncertain":true,"envelopeId":"QQ314159"}
+            """
+        },
+        {
+            new MailEventRecorded(
+                "1E240-0-c", "complained", s_at, "1E240", "", "", "", "joe@example.net", "", "example.net", "", "", "", "", 0, null, IsHeld: false, IsExpired: false,
+                IsUncertain: false, "", new MailFeedback("abuse", "example.net", "mx.example.net", "192.0.2.1", "joe@example.net", "1E300")),
+            """
+            {"id":"1E240-0-c","kind":"complained","at":"2026-01-02T03:04:05.678+00:00","messageId":"1E240","headerId":"","sender":"","account":"",
+             "recipient":"joe@example.net","original":"","domain":"example.net","host":"","status":"","reply":"","replyClass":"","attempt":0,"nextAttemptAt":null,
+             "isHeld":false,"isExpired":false,"isUncertain":false,"envelopeId":"",
+             "feedback":{"type":"abuse","reporter":"example.net","host":"mx.example.net","source":"192.0.2.1","recipient":"joe@example.net","reportId":"1E300"}}
+            """
+        },
+    };
+
+    /// <summary>Since counted connections are kept for the batch that has their permit next.</summary>
+    public static TheoryData<object, string> Version6 => new()
     {
         {
             new DeliverMessages("example.org", 77, [s_recipient], "mx.example.org", 4711, EndsConnection: true, MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100),
@@ -158,7 +205,7 @@ public sealed class ContractTests
             "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
         var permitted = new BatchCommand(
-            77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true, MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100);
+            77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true, "sender example.net", 4712, MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100);
         var report = new AttemptReport(
             "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org", true, SiteState.Answered, "pod_delivery_bus_x1");
 
@@ -183,21 +230,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();
@@ -206,21 +253,21 @@ public sealed class ContractTests
     }
 
     /// <summary>Everything of the frozen text stands in the written one, with the same value; more may stand there.</summary>
-    private static void Contains(JsonNode frozen, JsonNode? written, string path)
+    private static void Contains(JsonNode? frozen, JsonNode? written, string path)
     {
         switch (frozen)
         {
             case JsonObject fields:
                 foreach (var (name, value) in fields)
-                    Contains(value!, written?[name], $"{path}.{name}");
+                    Contains(value, written?[name], $"{path}.{name}");
                 break;
             case JsonArray items:
                 Assert.Equal(items.Count, written!.AsArray().Count);
                 for (var i = 0; i < items.Count; i++)
-                    Contains(items[i]!, written[i], $"{path}[{i}]");
+                    Contains(items[i], written[i], $"{path}[{i}]");
                 break;
             default:
-                Assert.True(JsonNode.DeepEquals(frozen, written), $"{path} is {written?.ToJsonString() ?? "missing"}, was {frozen.ToJsonString()}");
+                Assert.True(JsonNode.DeepEquals(frozen, written), $"{path} is {written?.ToJsonString() ?? "missing"}, was {frozen?.ToJsonString() ?? "null"}");
                 break;
         }
     }

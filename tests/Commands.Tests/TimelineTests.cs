@@ -21,7 +21,7 @@ public sealed class TimelineTests
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 2.0.0 queued as 7", "mx.example.net[192.0.2.1]:25", s_noon.AddMinutes(10), s_noon.AddMinutes(10).AddMilliseconds(12),
                         Tls: new("sts", "published", "verified", "TLSv1.3", "TLS_AES_256_GCM_SHA384"), Worker: "delivery-7d4f[10.0.0.7]"),
                     new AttemptResult(id, AttemptOutcome.Delivered, "2.0.0", "250 Ok", "mx", s_noon, s_noon, Tls: new("none", "table")),
-                ]) { ReturnPath = "SRS0=x@srs.example.org" },
+                ]) { ReturnPath = "SRS0=x@srs.example.org", Complaint = new(id, 0x1E300, s_noon.AddDays(1), "abuse\u001b", "192.0.2.1", "example.net", "", "") },
         ]);
 
         Assert.Equal(
@@ -35,6 +35,7 @@ public sealed class TimelineTests
                                          TLSv1.3 TLS_AES_256_GCM_SHA384, certificate verified; policy sts (published)
             2030-01-02T12:00:00.000Z   attempt 4 at mx: delivered 2.0.0 250 Ok (0.000 s)
                                          clear text; policy none (table)
+            2030-01-03T12:00:00.000Z   complaint (abuse ) reported by example.net, in 1E300
             2030-01-02T12:10:00.000Z   delivered
 
             """,

@@ -15,7 +15,10 @@ public sealed class AccessTests
     {
         await using var run = await ConsoleRun.StartAsync();
         await run.MakeAsync("ann@example.org");
-        using var nothing = await run.LogInAsync(ApiScopes.Send);
+        var all = ApiScopes.Read | ApiScopes.Operate | ApiScopes.Administer | ApiScopes.Send;
+        var without = new Dictionary<string, HttpClient>();
+        foreach (var scope in new[] { ApiScopes.Read, ApiScopes.Operate, ApiScopes.Administer })
+            without[scope.ToString().ToLowerInvariant()] = await run.LogInAsync(all & ~scope);
         using var another = run.Connect(TokenText.Create());
         var (_, document, _) = await run.Http.AskAsync("GET openapi.json");
         var count = 0;
@@ -24,8 +27,11 @@ public sealed class AccessTests
             foreach (var operation in path.Value.EnumerateObject())
             {
                 var request = $"{operation.Name.ToUpperInvariant()} {FillIn(path.Name["/api/v1/".Length..])}";
+                // The document says which scope it asks for: with it one is let in, with all of the others one is not.
+                var asked = operation.Value.GetProperty("description").GetString()!["Scope: ".Length..];
+                Assert.Contains(asked, operation.Name == "get" ? ["read", "administer"] : new[] { "operate", "administer" });
                 var type = operation.Value.TryGetProperty("requestBody", out var body) ? body.GetProperty("content").EnumerateObject().First().Name : null;
-                foreach (var (http, problem) in new[] { (run.Http, "401 noToken"), (another, "401 noToken"), (nothing, "403 noScope") })
+                foreach (var (http, problem) in new[] { (run.Http, "401 noToken"), (another, "401 noToken"), (without[asked], "403 noScope") })
                     Assert.Equal(problem, await http.ProblemAsync(request, type is null ? null : Requests.Text("{}", type)));
                 count++;
             }
@@ -99,6 +105,9 @@ public sealed class AccessTests
             Assert.Equal(HttpStatusCode.OK, status);
             if (body.TryGetProperty("recipients", out var recipients))
                 Assert.DoesNotContain("other.example", recipients.GetRawText(), StringComparison.Ordinal);
+            // How many others there are is theirs too.
+            if (body.TryGetProperty("items", out var items) && request.StartsWith("GET messages", StringComparison.Ordinal))
+                Assert.All(items.EnumerateArray(), item => Assert.Equal(JsonValueKind.Null, item.GetProperty("recipients").ValueKind));
         }
     }
 
@@ -107,7 +116,7 @@ public sealed class AccessTests
     [InlineData("DELETE domains/example.org", null)]
     [InlineData("POST accounts", """{"address":"new@other.example","password":"s3cret-words"}""")]
     [InlineData("POST aliases", """{"address":"new@other.example","target":"ann@example.org"}""")]
-    [InlineData("DELETE aliases/postmaster@other.example/eve@other.example", null)]
+    [InlineData("DELETE aliases?address=postmaster@other.example&target=eve@other.example", null)]
     [InlineData("GET tokens", null)]
     [InlineData("POST tokens", """{"name":"x","scopes":["read"]}""")]
     public async Task An_administrator_of_one_domain_changes_no_other(string request, string? body)
@@ -121,6 +130,50 @@ public sealed class AccessTests
         Assert.Equal("404 noSuchAccount", await http.ProblemAsync("DELETE accounts/eve@other.example"));
         var (_, import, response) = await http.AskAsync("POST accounts/import", Requests.Text("""{"address":"x@other.example","password":"s3cret-words"}""", "application/x-ndjson"));
         Assert.Contains("\"problem\":\"notYours\"", await response.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Where_an_alias_leads_to_others_and_whose_led_here_is_told_to_nobody()
+    {
+        await using var run = await ConsoleRun.StartAsync();
+        await run.MakeAsync("ann@example.org", "eve@other.example");
+        var aliases = run.Get<Aliases>();
+        await aliases.AddAsync("sales@example.org", "ann@example.org", ConsoleRun.By);
+        await aliases.AddAsync("club@other.example", "sales@example.org", ConsoleRun.By);
+        var led = await run.RouteAsync("far@far.example", ("spy@example.org", "eve-private@far.example"), ("club@other.example", "Ann@Example.ORG"));
+        using var http = await run.LogInAsync(ApiScopes.Read | ApiScopes.Administer, "example.org");
+        var (_, message, _) = await http.AskAsync($"GET messages/{led}");
+        var text = message.GetRawText();
+        Assert.DoesNotContain("eve-private", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("club@", text, StringComparison.Ordinal);
+        Assert.Equal(["spy@example.org", "Ann@Example.ORG"], message.GetProperty("recipients").EnumerateArray().Select(recipient => recipient.GetProperty("address").GetString()));
+        // Written in other letters, and with a detail, it is hers.
+        using var hers = await run.LogInAsync(ApiScopes.Read, "ann@example.org");
+        Assert.Equal(HttpStatusCode.OK, (await hers.AskAsync($"GET messages/{led}")).Status);
+        Assert.Single((await hers.AskAsync("GET messages?to=ANN@example.org")).Body.GetProperty("items").EnumerateArray());
+        var detailed = await run.RouteAsync("far@far.example", ("", "ann+lists@example.org"));
+        Assert.Equal(HttpStatusCode.OK, (await hers.AskAsync($"GET messages/{detailed}")).Status);
+
+        var (_, gone, _) = await http.AskAsync("DELETE aliases?address=sales@example.org&target=ann@example.org");
+        Assert.DoesNotContain("club@", gone.GetRawText(), StringComparison.Ordinal);
+        Assert.All((await http.AskAsync("GET aliases")).Body.GetProperty("items").EnumerateArray(), alias => Assert.EndsWith("@example.org", alias.GetProperty("address").GetString(), StringComparison.Ordinal));
+        Assert.Equal(["ann@example.org"], (await http.AskAsync("GET accounts")).Body.GetProperty("items").EnumerateArray().Select(account => account.GetProperty("address").GetString()));
+        Assert.Equal(["example.org"], (await http.AskAsync("GET domains")).Body.GetProperty("items").EnumerateArray().Select(domain => domain.GetProperty("name").GetString()));
+    }
+
+    [Fact]
+    public async Task A_token_that_ends_makes_none_that_ends_later_and_those_that_have_ended_make_room()
+    {
+        await using var run = await ConsoleRun.StartAsync();
+        var tokens = run.Get<ApiTokens>();
+        var timed = Assert.IsType<TokenMade>(await tokens.MakeAsync("timed", ApiScopes.Read | ApiScopes.Administer, "", TimeSpan.FromHours(1), ConsoleRun.By, Cancellation));
+        using var http = run.Connect(timed.Secret);
+        Assert.Equal("403 notYours", await http.ProblemAsync("POST tokens", new { name = "x", scopes = new[] { "read" } }));
+        Assert.Equal("403 notYours", await http.ProblemAsync("POST tokens", new { name = "x", scopes = new[] { "read" }, @for = "2h" }));
+        Assert.Equal(HttpStatusCode.Created, (await http.AskAsync("POST tokens", new { name = "x", scopes = new[] { "read" }, @for = "30m" })).Status);
+        run.Time.Advance(TimeSpan.FromMinutes(45));
+        await tokens.MakeAsync("y", ApiScopes.Read, "", null, ConsoleRun.By, Cancellation);
+        Assert.Equal(["timed", "y"], (await tokens.ListAsync(Cancellation)).Select(token => token.Name));
     }
 
     [Fact]
@@ -145,12 +198,26 @@ public sealed class AccessTests
     {
         await using var run = await ConsoleRun.StartAsync();
         using var http = await run.LogInAsync();
+        // Which of two proxies it came through nobody knows: this one is on the same machine, and nobody trusts it.
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET domains", null, ("X-Forwarded-For", "198.51.100.1")));
         run.Client.Address = IPAddress.Parse("192.0.2.1");
         Assert.Equal("403 clearText", await http.ProblemAsync("GET domains"));
-        await using var behindProxy = await ConsoleRun.StartAsync("Console:AllowClearText=true");
-        behindProxy.Client.Address = IPAddress.Parse("192.0.2.1");
-        using var proxied = await behindProxy.LogInAsync();
-        Assert.Equal(HttpStatusCode.OK, (await proxied.AskAsync("GET domains")).Status);
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET /API/V1/domains"));
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET openapi.json"));
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET domains", null, ("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Proto", "https")));
+    }
+
+    [Fact]
+    public async Task A_proxy_that_is_trusted_says_who_the_client_is_and_what_he_speaks()
+    {
+        await using var run = await ConsoleRun.StartAsync("Console:TrustedProxies:0=192.0.2.0/24");
+        run.Client.Address = IPAddress.Parse("192.0.2.1");
+        using var http = await run.LogInAsync();
+        Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("POST queue/pause", null, ("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-Proto", "https"))).Status);
+        Assert.Equal("198.51.100.1", (await run.Get<AuditTrail>().ListAsync(DateTimeOffset.UnixEpoch, 10, Cancellation)).Entries[^1].Host);
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET queue", null, ("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-Proto", "http")));
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET queue", null, ("X-Forwarded-For", "198.51.100.1")));
+        Assert.Equal("403 clearText", await http.ProblemAsync("GET queue"));
     }
 
     [Fact]
@@ -163,19 +230,26 @@ public sealed class AccessTests
         using var http = new HttpClient(handler) { BaseAddress = new Uri(run.Addresses.Single(address => address.StartsWith("https", StringComparison.Ordinal)) + "/api/v1/") };
         http.DefaultRequestHeaders.Authorization = made.DefaultRequestHeaders.Authorization;
         Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("GET domains")).Status);
+        // Nothing else is told there.
+        foreach (var path in new[] { "/metrics", "/health/ready", "/health/live" })
+            Assert.Equal(HttpStatusCode.NotFound, (await http.AskAsync($"GET {path}")).Status);
+        Assert.Equal(HttpStatusCode.OK, (await run.Http.GetAsync(new Uri(run.Addresses.Single(address => !address.StartsWith("https", StringComparison.Ordinal)) + "/metrics"), Cancellation)).StatusCode);
     }
 
     [Fact]
     public async Task Who_asks_too_often_waits_and_others_do_not()
     {
-        await using var run = await ConsoleRun.StartAsync("Console:RequestsPerSecond=1", "Console:RequestBurst=5", "Console:AllowClearText=true");
-        using var http = run.Connect("rubbish");
+        await using var run = await ConsoleRun.StartAsync("Console:RequestsPerSecond=1", "Console:RequestBurst=5");
+        using var http = run.Connect(TokenText.Create());
         var answers = new List<string>();
         for (var i = 0; i < 20; i++)
             answers.Add(await http.ProblemAsync("GET domains"));
         Assert.Equal("401 noToken", answers[0]);
         Assert.Equal("429 tooManyRequests", answers[^1]);
-        run.Client.Address = IPAddress.Parse("192.0.2.1");
+        Assert.Equal("429 tooManyRequests", await http.ProblemAsync("GET openapi.json"));
+        // Health is asked often.
+        Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("GET /health/live")).Status);
+        run.Client.Address = IPAddress.Parse("127.0.0.2");
         Assert.Equal("401 noToken", await http.ProblemAsync("GET domains"));
     }
 

@@ -99,18 +99,21 @@ internal sealed class ConsoleRun : IAsyncDisposable
     }
 
     /// <summary>Accepts and routes one message.</summary>
-    public async Task<string> QueueAsync(string sender, params string[] recipients)
+    public Task<string> QueueAsync(string sender, params string[] recipients) => RouteAsync(sender, [.. recipients.Select(recipient => ("", recipient))]);
+
+    /// <summary>Accepts and routes one message, of whose recipients some were written otherwise.</summary>
+    public async Task<string> RouteAsync(string sender, params (string Original, string Address)[] recipients)
     {
         var store = Get<MessageStore>();
         var id = await store.NextMessageIdAsync(Cancellation);
-        var message = new Envelope(id, sender, recipients, 1, BodyType.SevenBit, Time.GetUtcNow(), "");
+        var message = new Envelope(id, sender, [.. recipients.Select(recipient => recipient.Address)], 1, BodyType.SevenBit, Time.GetUtcNow(), "");
         await using (var content = store.CreateContent(id))
         {
             await content.AppendAsync("x"u8.ToArray(), Cancellation);
             await store.AcceptAsync(message, content, Cancellation);
         }
         await Get<QueueStore>().RouteAsync(
-            [new RoutedMessage(message, [.. recipients.Select(address => new RoutedRecipient(address, "", address.Split('@')[1], RecipientRoute.Remote))]) { IsSearchable = true }]);
+            [new RoutedMessage(message, [.. recipients.Select(one => new RoutedRecipient(one.Address, one.Original, one.Address.Split('@')[1].ToLowerInvariant(), RecipientRoute.Remote))]) { IsSearchable = true }]);
         return MessageIds.ToText(id);
     }
 

@@ -43,6 +43,7 @@ public sealed class MessageApiTests
     [InlineData("DELETE bans/192.0.2.0/24", "404 noSuchBan")]
     [InlineData("DELETE tokens/none", "404 noSuchToken")]
     [InlineData("GET audit?since=soon", "400 badRequest")]
+    [InlineData("GET queue/entries?sender=%00", "422 badText")]
     public async Task What_is_not_there_is_said(string request, string problem)
     {
         await using var run = await ConsoleRun.StartAsync();
@@ -59,7 +60,7 @@ public sealed class MessageApiTests
             await run.QueueAsync("ann@example.org", $"u{i}@far.example", $"u{i}@near.example");
         var (_, queue, _) = await http.AskAsync("GET queue");
         Assert.Equal(10, queue.GetProperty("waiting").GetInt64());
-        Assert.False(queue.TryGetProperty("pausedSince", out _));
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, queue.GetProperty("pausedSince").ValueKind);
         var (_, groups, _) = await http.AskAsync("GET queue/groups?by=domain&limit=1");
         Assert.Equal((5, true), (groups.GetProperty("groups")[0].GetProperty("waiting").GetInt64(), groups.GetProperty("hasMore").GetBoolean()));
 
@@ -68,9 +69,9 @@ public sealed class MessageApiTests
         {
             var (_, entries, _) = await http.AskAsync(request);
             seen.AddRange(entries.GetProperty("items").EnumerateArray().Select(entry => entry.GetProperty("recipients")[0].GetString()));
-            if (!entries.TryGetProperty("next", out var next))
+            if (entries.GetProperty("next").GetString() is not { } next)
                 break;
-            request = $"GET queue/entries?domain=far.example&limit=2&cursor={next.GetString()}";
+            request = $"GET queue/entries?domain=far.example&limit=2&cursor={next}";
         }
         Assert.Equal(["u0@far.example", "u1@far.example", "u2@far.example", "u3@far.example", "u4@far.example"], seen.Order());
 

@@ -171,7 +171,7 @@ public sealed class RecipientProbeTests
     {
         var options = Microsoft.Extensions.Options.Options.Create(bench.Options);
         return new RecipientProbe(
-            bench.Relays, bench.Resolver, new HostFailures(bench.Time), bench.Connector, options, bench.Time,
+            bench.Relays, bench.Resolver, new HostFailures(options, bench.Time), bench.Connector, bench.Sources, options, bench.Time,
             new FakeLogger<RecipientProbe>());
     }
 }

@@ -14,8 +14,8 @@ public abstract partial class StoreTests
         await Store.RunAsync($"UPDATE recipients SET next_attempt_at = {now.AddHours(1).ToUnixTimeMilliseconds()} WHERE id = {others[^2]}");
 
         var place = new DuePlace(DateTimeOffset.FromUnixTimeMilliseconds(1), bulk[999]);
-        var (read, next) = await Store.Flows.ListDueAsync("example.net", now, place, "", 40, "bulk", default);
-        Assert.Equal("", next);
+        var (read, next, ofEach) = await Store.Flows.ListDueAsync("example.net", now, place, "", 40, "bulk", default);
+        Assert.Equal(("", 10), (next, ofEach));
         Assert.Equal([.. bulk[1001..1011], .. others[..12], others[^1]], read.Select(recipient => recipient.RecipientId));
         Assert.Equal(["bulk", "", "ann", "zoe"], read.Select(recipient => recipient.Flow).Distinct());
 
@@ -36,7 +36,7 @@ public abstract partial class StoreTests
         var from = "";
         do
         {
-            (var read, from) = await Store.Flows.ListDueAsync("example.net", now, default, from, room, null, default);
+            (var read, from, _) = await Store.Flows.ListDueAsync("example.net", now, default, from, room, null, default);
             Assert.InRange(read.Count, 1, room);
             seen.UnionWith(read.Select(recipient => recipient.Flow));
         }

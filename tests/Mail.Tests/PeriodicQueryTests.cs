@@ -16,6 +16,7 @@ public abstract partial class StoreTests
         await Store.RunAsync("INSERT INTO deadlines (message_id, due_at, kind, look_at) SELECT id, 9000000000000, 1, 9000000000000 FROM recipients");
         await Store.RunAsync("INSERT INTO greylist (triplet, first_at, passes, expires_at) SELECT CAST(id AS TEXT), 0, 0, 9000000000000 FROM recipients");
         await Store.RunAsync("INSERT INTO bans (network, since, until_at, set_by, reason) SELECT CAST(id AS TEXT), 0, 9000000000000, '', '' FROM recipients");
+        await Store.RunAsync("INSERT INTO event_outbox (recipient_id, number, receiver, kind, details, written_at, at, next_at, status, reply, host, reply_class) SELECT id, 1, CASE WHEN id % 2 = 0 THEN 'a' ELSE 'b' END, 1, 0, id, 0, 0, '', '', '', 0 FROM recipients");
         await Store.RunAsync("INSERT INTO greylist_networks (network, passes, expires_at) SELECT CAST(id AS TEXT), 0, 9000000000000 FROM recipients");
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
@@ -26,6 +27,9 @@ public abstract partial class StoreTests
         await PlanAsync(FlowStore.s_following, "recipients_flows", Ids, "'example.net'", 1, 5);
         Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_heads, "'example.net'", 1, 0, 0, "''", 500), StringComparison.Ordinal);
         Assert.DoesNotContain("recipients_due", await ExplainAsync(FlowStore.s_following, Ids, "'example.net'", 1, 5), StringComparison.Ordinal);
+        await PlanAsync(FlowStore.s_ofFlow, "recipients_flows", "'example.net'", "'example.org'", 0, 0, 1, 100);
+        await PlanAsync(MeasureStore.s_dueOfSender, "recipients_flows", "'example.org'", 1);
+        await PlanAsync(MeasureStore.s_countOfSender, "recipients_flows", "'example.org'");
         await PlanAsync(OwnerlessStore.s_domains, "recipients_due", "''", 1, 100);
         await PlanAsync(OwnerlessStore.s_ownerless, "recipients_due", "'example.net'", 1);
         await PlanAsync(UnreportedStore.s_due, Store.Database.SingleProcess ? "AND due_at<?)" : "(due_at <= ", 0, 0, 500);
@@ -46,6 +50,9 @@ public abstract partial class StoreTests
         await PlanAsync(MeasureStore.s_domainsHeld, "recipients_due");
         await PlanAsync(QueueStore.s_unroutedTimed, "unrouted_timed_release", 0, 1, 500, 1);
         await PlanAsync(DeadlineStore.s_due, "deadlines_look", 1, 0, 0, 200);
+        await PlanAsync(EventStore.s_next, "event_outbox_order", "'a'", 100);
+        await PlanAsync(EventStore.s_dropOld, "event_outbox_order", "'a'", 1, 500);
+        await PlanAsync(EventStore.s_dropFirst, "event_outbox_order", "'a'", 500);
         await PlanAsync(BanStore.s_expired, "bans_until", 1, 500);
         await PlanAsync(GreylistStore.s_expired, "greylist_expires", 1, 500);
         await PlanAsync(GreylistStore.s_expiredNetworks, "greylist_networks_expires", 1, 500);

@@ -24,12 +24,15 @@ public sealed class StoreFixture : IAsyncDisposable
         Queue = new QueueStore(Database);
         Flows = new FlowStore(Database);
         Measures = new MeasureStore(Database);
-        Claims = new ClaimStore(Database, MailStoreOptions);
-        Outcomes = new OutcomeStore(Database);
+        Subscriptions = new EventSubscriptions(Database);
+        Events = new EventStore(Database);
+        Complaints = new ComplaintStore(Database, Subscriptions);
+        Claims = new ClaimStore(Database, MailStoreOptions, Subscriptions);
+        Outcomes = new OutcomeStore(Database, Subscriptions);
         Unreported = new UnreportedStore(Database);
-        DeadClaims = new TakeBackStore(Database);
+        DeadClaims = new TakeBackStore(Database, Subscriptions);
         Ownerless = new OwnerlessStore(Database);
-        Maildrops = new MaildropStore(Database, Messages, Claims, MailStoreOptions);
+        Maildrops = new MaildropStore(Database, Messages, Claims, MailStoreOptions, Subscriptions);
         Directory = new MailDirectory(Database, MailStoreOptions);
         Removal = new AccountRemoval(Database, Directory);
         Secrets = new SecretStore(Database);
@@ -58,6 +61,12 @@ public sealed class StoreFixture : IAsyncDisposable
     public FlowStore Flows { get; }
 
     public MeasureStore Measures { get; }
+
+    public EventSubscriptions Subscriptions { get; }
+
+    public EventStore Events { get; }
+
+    public ComplaintStore Complaints { get; }
 
     public ClaimStore Claims { get; }
 

@@ -78,7 +78,7 @@ public sealed class StoreHealthTests
         using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"],
-            services => services.AddMailDatabaseSettings(), builder => builder.AddSharedMailDatabase(), stop.Token);
+            services => services.AddMailDatabaseSettings(), builder => builder.AddSharedMailDatabase(), cancellation: stop.Token);
 
         await Eventually.TrueAsync(
             async () => await SaysAsync() == "Waiting for the store (ConnectionStrings:maildb)\n", TimeSpan.FromSeconds(30), () => "", Cancellation);

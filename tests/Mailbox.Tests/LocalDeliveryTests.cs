@@ -19,6 +19,26 @@ public sealed class LocalDeliveryTests
     private static readonly byte[] Content = Encoding.UTF8.GetBytes("Subject: hello\r\n\r\n.dot\r\nÄpfel\r\n");
 
     [Fact]
+    public async Task Who_is_told_of_deliveries_is_told_of_those_to_maildrops()
+    {
+        await using var host = await MailboxHost.StartAsync();
+        await host.AddAccountAsync("ann@example.org");
+        var events = host.Get<EventStore>();
+        await events.RegisterAsync("hook", [EventKind.Delivered]);
+        await MailPipeline.Testing.Eventually.TrueAsync(
+            TimeSpan.FromMilliseconds(500),
+            async () =>
+            {
+                // The service itself looks who is to be told.
+                await host.StoreAsync(await host.QueueAsync(Content, "bob@example.net", "ann@example.org"));
+                return (await events.ListNextAsync("hook", 1, default)).Count > 0;
+            },
+            TimeSpan.FromSeconds(30));
+        var told = (await events.ListNextAsync("hook", 1, default))[0];
+        Assert.Equal(("ann@example.org", EventKind.Delivered, "stored in the maildrop"), (told.Recipient, told.Kind, told.Reply));
+    }
+
+    [Fact]
     public async Task A_message_is_stored_reported_and_read_with_its_trace_header()
     {
         await using var host = await MailboxHost.StartAsync();

@@ -107,6 +107,28 @@ public sealed class AttemptDecisionTests
             return copies <= most;
         });
 
+    /// <summary>What a worker cannot do for want of something of ours: it knows when there is use in trying again.</summary>
+    [Fact]
+    public void What_a_worker_puts_off_is_due_when_it_says_and_within_its_own_time()
+    {
+        Assert.Equal((RecipientState.Queued, s_noon.AddSeconds(2)), PutOff(AttemptOutcome.NotAttempted, s_noon.AddSeconds(2)));
+        Assert.Equal((RecipientState.Queued, s_noon.AddHours(12)), PutOff(AttemptOutcome.Deferred, s_noon.AddHours(12)));
+        // Not behind the end of its time, not for ever, and not in the past.
+        Assert.Equal((RecipientState.Queued, s_noon.AddHours(1)), PutOff(AttemptOutcome.Deferred, s_noon.AddHours(12), age: _settings.MaxAge - TimeSpan.FromHours(1)));
+        Assert.Equal((RecipientState.Queued, s_noon.AddHours(26)), PutOff(AttemptOutcome.NotAttempted, s_noon.AddDays(300)));
+        Assert.Equal((RecipientState.Queued, s_noon), PutOff(AttemptOutcome.NotAttempted, s_noon.AddDays(-1)));
+        // Its time ends, whoever has tried it.
+        Assert.Equal(RecipientState.Expired, PutOff(AttemptOutcome.Deferred, s_noon.AddHours(1), age: _settings.MaxAge).State);
+        Assert.Equal(RecipientState.Expired, PutOff(AttemptOutcome.NotAttempted, s_noon.AddHours(1), age: _settings.MaxAge).State);
+
+        (RecipientState State, DateTimeOffset Next) PutOff(AttemptOutcome outcome, DateTimeOffset notBefore, TimeSpan age = default)
+        {
+            var decision = AttemptDecision.Of(
+                Recipient(0, s_noon - age), Result(outcome, "no source") with { NotBefore = notBefore }, 0, new ScheduleTable(_settings, _policy), new ReplyTable([]), s_noon, 0);
+            return (decision.State, decision.NextAttemptAt);
+        }
+    }
+
     private (RecipientState State, DateTimeOffset Next) Follows(
         AttemptOutcome outcome, int uncertain = 0, int attempts = 0, string reply = "451 later", TimeSpan age = default)
     {

@@ -21,7 +21,7 @@ public sealed class DomainQueueTests
 
     public DomainQueueTests()
     {
-        _queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()));
+        _queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()), SenderPolicy.None);
         _queue.Load([], 10);
     }
 
@@ -416,7 +416,7 @@ public sealed class DomainQueueTests
         Gen.Int[0, 6].Array[0, 200].Sample(steps =>
         {
             var stored = new Dictionary<long, bool>();
-            var queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()));
+            var queue = new DomainQueue(_options, new ScheduleTable(_options, new QueuePolicyOptions()), SenderPolicy.None);
             var under = new Dictionary<long, Batch>();
             var (next, claim, now) = (1L, 1L, s_now);
             void Step(int step)

@@ -1,3 +1,5 @@
+using MailPipeline.Testing;
+
 namespace MailPipeline.Queue.Tests;
 
 /// <summary>Senders take turns also where one of them has more mail for a domain than is in memory.</summary>
@@ -21,6 +23,31 @@ public sealed class FlowWindowTests
         await Until.TrueAsync(() => Task.FromResult(queue.Worker.AttemptsAt("example.net") >= 200), "the first batches are out");
         queue.Worker.Leave();
         Assert.Equal(Few, queue.Worker.Commands.SelectMany(command => command.Recipients).Take(200).Count(recipient => recipient.Flow == "ann@example.com"));
+    }
+
+    /// <summary>Both have more than there is room for, and one all of his before the other.</summary>
+    [Fact]
+    public async Task Senders_share_by_weight_though_storage_has_all_of_one_before_the_other()
+    {
+        const int Sent = 1_000;
+        using var policy = new TempFolder("policy");
+        await using var queue = await QueueUnderTest.StartAsync(
+            new()
+            {
+                ["Queue:PolicyFile"] = policy.Write("policy.json", """{ "Senders": [ { "From": "bob.example.com", "Weight": 3 }, { "From": "*", "Weight": 1 } ] }"""),
+                ["Queue:InitialConcurrency"] = "2", ["Queue:DomainConcurrency"] = "2", ["Queue:BatchTimeout"] = "00:00:15",
+            },
+            before: async queue =>
+            {
+                await InsertAsync(queue, firstMessage: 1_000_000, 6_000, "ann.example.org");
+                await InsertAsync(queue, firstMessage: 2_000_000, 6_000, "bob.example.com");
+                await queue.ExecuteAsync("INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) VALUES ('example.net', 1, 0, 0, '')");
+            });
+        queue.Worker.Until = _ => queue.Worker.AttemptsAt("example.net") >= Sent ? queue.Worker.Leaving : Task.CompletedTask;
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.AttemptsAt("example.net") >= Sent), "ten batches are out");
+        queue.Worker.Leave();
+        var ofAnn = queue.Worker.Commands.SelectMany(command => command.Recipients).Take(Sent).Count(recipient => recipient.Flow == "ann.example.org");
+        Assert.InRange(ofAnn, Sent / 4 * 0.95, Sent / 4 * 1.05);
     }
 
     private static async Task InsertAsync(QueueUnderTest queue, int firstMessage, int count, string flow)

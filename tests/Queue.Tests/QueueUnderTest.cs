@@ -260,7 +260,8 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         var id = await messages.NextMessageIdAsync(default);
         var bytes = System.Text.Encoding.UTF8.GetBytes(content);
         var message = new Envelope(
-            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "", flow, HoldReason: holdReason, Dsn: dsn, Timing: timing);
+            id, sender, recipients, bytes.Length, dsn is null ? BodyType.SevenBit : BodyType.Dsn, TimeProvider.System.GetUtcNow(), "",
+            flow.Length > 0 ? flow : FlowKey.Of("", sender), HoldReason: holdReason, Dsn: dsn, Timing: timing);
         await using var writer = messages.CreateContent(id);
         await writer.AppendAsync(bytes, default);
         await messages.AcceptAsync(message, writer, default);

@@ -113,6 +113,29 @@ public sealed class RepairTests
         await queue.DrainedAsync();
     }
 
+    /// <summary>What a worker has no source address for waits for its own time, says nothing of the domain, and holds up nobody.</summary>
+    [Theory]
+    [InlineData(AttemptOutcome.NotAttempted, 0)]
+    [InlineData(AttemptOutcome.Deferred, 1)]
+    public async Task What_a_worker_puts_off_holds_up_nobody(AttemptOutcome outcome, int attempts)
+    {
+        var later = TimeProvider.System.GetUtcNow().AddHours(1);
+        await using var queue = await QueueUnderTest.StartAsync(before: queue =>
+            queue.Store.SetBackoffAsync("example.net", new DomainBackoff(2, TimeProvider.System.GetUtcNow().AddMilliseconds(-1), "no route to host")));
+        queue.Worker.PutsOff = recipient => recipient.Address.StartsWith("bulk", StringComparison.Ordinal) ? later : null;
+        queue.Worker.Answer = recipient => recipient.Address.StartsWith("bulk", StringComparison.Ordinal) ? (outcome, "4.4.5", "tomorrow") : (AttemptOutcome.Delivered, "2.0.0", "250 Ok");
+        var bulk = await queue.AcceptAsync(hint: true, "news@example.org", "bulk@example.net");
+        async Task<RecipientTimeline?> LookAsync() => (await queue.History.FindAsync(bulk, default))!.Recipients.SingleOrDefault();
+        await Until.TrueAsync(async () => (await LookAsync()) is { Claimed: false, NextAttemptAt: var next } && next > later.AddSeconds(-1), "it is put off");
+        // Nobody has tried the domain.
+        Assert.Equal(2, await queue.FailuresAsync("example.net"));
+        Assert.Equal(attempts, (await LookAsync())!.Attempts.Count);
+
+        var other = await queue.AcceptAsync(hint: true, "ann@example.org", "ann@example.net");
+        Assert.Equal(RecipientState.Delivered, Assert.Single((await queue.OutcomeOfAsync(other)).Recipients).State);
+        Assert.Equal(1, queue.Worker.Commands.Count(command => command.Recipients.Any(recipient => recipient.Address == "bulk@example.net")));
+    }
+
     [Fact]
     public async Task A_report_of_a_worker_that_won_nothing_leaves_the_claim_to_the_one_who_did()
     {

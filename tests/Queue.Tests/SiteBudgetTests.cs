@@ -382,6 +382,24 @@ public sealed class SiteBudgetTests
     }
 
     [Fact]
+    public void Permits_of_a_senders_rate_say_nothing_of_connections()
+    {
+        var rate = new SiteBudget(int.MaxValue, int.MaxValue, _ => TimeSpan.Zero, countsConnections: false);
+        rate.SetLimits(new DestinationLimits(null, 100, null), _now);
+        rate.Begin(77, [], isAfterOthers: true, _now, isRested: true);
+        for (var batch = 1; batch <= 3; batch++)
+        {
+            rate.Ask(new SiteAsk("a", batch, 1, Insists: false) { TakesKept = true });
+            Assert.True(Assert.Single(rate.Serve(_now)).Permit is { Kept: null, MayKeep: false, MayEndLate: false, Epoch: 77 });
+        }
+
+        rate.End(new SiteReport("a", 1, 1, [], SiteState.Unsaid, HasProgressed: true, "") { Connection = ConnectionEnd.Kept, Worker = "pod1" }, _now);
+        rate.End(SiteReport.Untouched("a", 2, ConnectionEnd.Unknown), _now);
+        rate.Drop(3, _now);
+        Assert.True(rate is { IsIdle: true, Permits: 0 });
+    }
+
+    [Fact]
     public void Who_may_tell_late_is_asked_as_soon_as_somebody_waits()
     {
         Answer(2);

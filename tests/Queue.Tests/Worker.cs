@@ -35,6 +35,9 @@ internal sealed class Worker
     /// <summary>Where the mail of a domain goes: what has no permit for that is handed back. Null: nobody asks.</summary>
     public Func<string, string>? SiteOf { get; set; }
 
+    /// <summary>Whom it puts off for want of something of its own, and until when.</summary>
+    public Func<Recipient, DateTimeOffset?> PutsOff { get; set; } = _ => null;
+
     /// <summary>What its hosts had to say.</summary>
     public Func<string, SiteState> StateOf { get; set; } = _ => SiteState.Answered;
 
@@ -161,6 +164,7 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
         var now = TimeProvider.System.GetUtcNow();
         return new AttemptResult(recipient.RecipientId, outcome, status, reply, "mx.example.net[192.0.2.1]:25", now, now)
         {
+            NotBefore = won ? worker.PutsOff(recipient) : null,
             IsFinal = worker.Delivers(recipient),
             ReportsHandedOn = recipient.Body.HasFlag(BodyType.Dsn) && worker.OffersDsn(recipient),
         };

@@ -15,7 +15,7 @@ public sealed class BusAnswersTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_question_and_its_answer_need_no_more_rights_than_the_services_have()
+    public async Task A_question_its_answer_and_events_for_others_need_no_more_rights_than_the_services_have()
     {
         await using var broker = await RabbitMqServer.StartAsync(Cancellation);
         await broker.CreateVirtualHostAsync(VirtualHost, BrokerRights.OfServices, Cancellation);
@@ -34,6 +34,7 @@ public sealed class BusAnswersTests
 
         await AskAsync();
         Assert.False(answers.Reader.TryRead(out _));
+        await TellAsync();
         // The broker forgets the connections, and the endpoint is there again with them.
         await broker.CloseConnectionsAsync(Cancellation);
         await Eventually.TrueAsync(
@@ -46,6 +47,24 @@ public sealed class BusAnswersTests
         Assert.DoesNotContain(
             await broker.ListQueuesAsync(VirtualHost, Cancellation),
             queue => queue.Name.EndsWith("_error", StringComparison.Ordinal) || queue.Name.EndsWith("_skipped", StringComparison.Ordinal));
+
+        // What nobody has bound a queue for is not taken, and what somebody has is in his queue when it is.
+        async Task TellAsync()
+        {
+            await using var queue = await BusHost.StartAsync(broker.ConnectionStringOf("queue", VirtualHost));
+            var told = new MailEventRecorded(
+                "1E240-0-1", "delivered", DateTimeOffset.UnixEpoch, "1E240", "", "", "", "joe@example.net", "", "example.net", "", "2.0.0", "250 ok", "", 1, null, false, false, false, "");
+            var bus = queue.Services.GetRequiredService<MailBus>();
+            await Assert.ThrowsAsync<BusUnavailableException>(() => bus.SendAsync(BusEndpoints.MailEvents, told, Cancellation));
+            await using var connection = await new ConnectionFactory { Uri = new Uri(broker.ConnectionString + VirtualHost) }.CreateConnectionAsync(Cancellation);
+            await using var channel = await connection.CreateChannelAsync(cancellationToken: Cancellation);
+            await channel.QueueDeclareAsync("others", durable: true, exclusive: false, autoDelete: false, cancellationToken: Cancellation);
+            await channel.QueueBindAsync("others", BusEndpoints.MailEvents, "", cancellationToken: Cancellation);
+            await bus.SendAsync(BusEndpoints.MailEvents, told, Cancellation);
+            var message = await channel.BasicGetAsync("others", autoAck: true, Cancellation);
+            using var json = System.Text.Json.JsonDocument.Parse(message!.Body);
+            Assert.Equal("1E240-0-1", json.RootElement.GetProperty("message").GetProperty("id").GetString());
+        }
 
         async Task AskAsync()
         {

@@ -73,7 +73,7 @@ public sealed class ServiceHostTests
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1;Timeout=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.AddSingleton(new Dependency("the store", _ => Task.FromResult<string?>("away"))), stop.Token);
+            builder => builder.Services.AddSingleton(new Dependency("the store", _ => Task.FromResult<string?>("away"))), cancellation: stop.Token);
 
         await Eventually.TrueAsync(async () => await StatusAsync("/health/live") == HttpStatusCode.OK, TimeSpan.FromSeconds(30), () => "", Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await StatusAsync("/health/ready"));
@@ -106,7 +106,7 @@ public sealed class ServiceHostTests
             {
                 asked++;
                 return answer.Task.WaitAsync(cancellation);
-            }, MayTakeLong: true))), Cancellation);
+            }, MayTakeLong: true))), cancellation: Cancellation);
         // Longer than anything else is waited for.
         await Eventually.TrueAsync(
             async () => await SaysAsync("health/live", HttpStatusCode.OK), TimeSpan.FromSeconds(40), () => "", Cancellation);
@@ -138,7 +138,7 @@ public sealed class ServiceHostTests
         var (begun, joined) = (new TaskCompletionSource(), new TaskCompletionSource());
         var running = ServiceHost.RunAsync(
             "test", ["--ConnectionStrings:maildb=Host=127.0.0.1;Port=1", $"--Http:Port={port}"], ["maildb"], _ => { },
-            builder => builder.Services.AddHostedService(_ => new SlowToJoin(begun, joined.Task)), stop.Token);
+            builder => builder.Services.AddHostedService(_ => new SlowToJoin(begun, joined.Task)), cancellation: stop.Token);
         await begun.Task.WaitAsync(Cancellation);
 
         Assert.Equal((HttpStatusCode.OK, "Starting\n"), await AskAsync("live"));
@@ -179,8 +179,8 @@ public sealed class ServiceHostTests
 
         Assert.Equal(2, await ServiceHost.RunAsync(
             "test", [.. connected, "--Http:Port=0"], ["maildb"],
-            services => services.AddListeningPorts(_ => [new ListeningPort("Queue:SiloPort", "POD_IP", "127.0.0.1", port)]), _ => composed = true, Cancellation));
-        Assert.Equal(2, await ServiceHost.RunAsync("test", [.. connected, $"--Http:Port={port}"], ["maildb"], _ => { }, _ => composed = true, Cancellation));
+            services => services.AddListeningPorts(_ => [new ListeningPort("Queue:SiloPort", "POD_IP", "127.0.0.1", port)]), _ => composed = true, cancellation: Cancellation));
+        Assert.Equal(2, await ServiceHost.RunAsync("test", [.. connected, $"--Http:Port={port}"], ["maildb"], _ => { }, _ => composed = true, cancellation: Cancellation));
         Assert.False(composed);
     }
 
@@ -220,7 +220,7 @@ public sealed class ServiceHostTests
                 using var kill = System.Diagnostics.Process.Start("kill", ["-HUP", $"{Environment.ProcessId}"]);
                 kill.WaitForExit();
             },
-            builder => builder.Services.AddSingleton<ILoggerProvider>(log), stop.Token);
+            builder => builder.Services.AddSingleton<ILoggerProvider>(log), cancellation: stop.Token);
 
         await Eventually.TrueAsync(
             () => log.Lines.Any(line => line.StartsWith("SIGHUP: log levels", StringComparison.Ordinal)), TimeSpan.FromSeconds(30));

@@ -1,17 +1,21 @@
 using System.Security.Claims;
+using MailPipeline.Administration;
 using MailPipeline.Mail;
+using MailPipeline.Smtp;
 
 namespace MailPipeline.Console.Access;
 
 /// <summary>Who makes a request, and what belongs to him.</summary>
 internal sealed class ApiCaller : ClaimsIdentity
 {
-    private ApiCaller(ApiToken token)
-        : base(TokenAuthentication.Scheme) => Token = token;
+    private readonly ApiTokens _tokens;
+
+    private ApiCaller(ApiToken token, ApiTokens tokens)
+        : base(TokenAuthentication.Scheme) => (Token, _tokens) = (token, tokens);
 
     public ApiToken Token { get; }
 
-    public static ClaimsPrincipal PrincipalOf(ApiToken token) => new(new ApiCaller(token));
+    public static ClaimsPrincipal PrincipalOf(ApiToken token, ApiTokens tokens) => new(new ApiCaller(token, tokens));
 
     /// <exception cref="InvalidOperationException">The request was let in without a token.</exception>
     public static ApiCaller Of(HttpContext context) =>
@@ -24,7 +28,8 @@ internal sealed class ApiCaller : ClaimsIdentity
     /// <summary>Whether a domain of ours is his business.</summary>
     public bool MaySeeDomain(string domain) => Token.AccountAddress.Length == 0 && (Token.Domain.Length == 0 || Token.Domain == domain);
 
-    /// <summary>Whether an address is his business: his account, or one of his domain.</summary>
-    public bool MaySeeAddress(string address) =>
-        Token.AccountAddress.Length > 0 ? Token.AccountAddress == address : MaySeeDomain(address[(address.LastIndexOf('@') + 1)..]);
+    /// <summary>Whether an address is his business: his account's, or one of his domain.</summary>
+    /// <param name="address">Or "@example.org" for all of a domain; in any case of letters, in U-labels or in A-labels.</param>
+    public bool MaySeeAddress(string address) => Token.IsForAll
+        || (Token.AccountAddress.Length > 0 ? _tokens.IsOfAccount(address, Token.AccountAddress) : MaySeeDomain(DomainName.Key(MailNames.DomainOf(address))));
 }

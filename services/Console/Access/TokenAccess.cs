@@ -3,6 +3,7 @@ using System.Threading.RateLimiting;
 using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Console.Access;
@@ -23,6 +24,11 @@ internal static class TokenAccess
         services.AddRateLimiter(limiter =>
         {
             limiter.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
+            limiter.OnRejected = (rejected, _) =>
+            {
+                rejected.HttpContext.Response.Headers.RetryAfter = "1";
+                return ValueTask.CompletedTask;
+            };
             limiter.AddPolicy(Limit, context =>
             {
                 var settings = context.RequestServices.GetRequiredService<IOptions<ConsoleOptions>>().Value;
@@ -36,7 +42,7 @@ internal static class TokenAccess
         });
     }
 
-    /// <summary>Before anything is asked of the store: how many requests, and in clear text from where.</summary>
+    /// <summary>In this order: whom a proxy names, how many requests he may make, and only then whether the store knows his token.</summary>
     public static void UseTokenAccess(this WebApplication app)
     {
         app.UseRateLimiter();
@@ -48,16 +54,42 @@ internal static class TokenAccess
     public static RouteGroupBuilder GuardAccess(this RouteGroupBuilder group)
     {
         group.RequireRateLimiting(Limit);
+        group.WithMetadata(new TokenAuthentication.AsksForToken());
         group.RequireAuthorization();
         return group;
     }
 
+    /// <summary>Limits the number of requests alone.</summary>
+    public static RouteHandlerBuilder LimitRequests(this RouteHandlerBuilder route) => route.RequireRateLimiting(Limit);
+
     /// <summary>Asks for a token with this scope.</summary>
-    public static RouteHandlerBuilder RequireScope(this RouteHandlerBuilder route, ApiScopes scope) => route.RequireAuthorization(PolicyOf(scope));
+    public static RouteHandlerBuilder RequireScope(this RouteHandlerBuilder route, ApiScopes scope) => route.WithMetadata(new ScopeAsked(scope)).RequireAuthorization(PolicyOf(scope));
+
+    /// <summary>Takes a client for whom a trusted proxy names, and what he speaks for what it names.</summary>
+    public static ForwardedHeadersOptions ForwardedBy(ConsoleOptions settings)
+    {
+        var options = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto, ForwardLimit = null };
+        options.KnownProxies.Clear();
+        options.KnownIPNetworks.Clear();
+        foreach (var proxy in settings.TrustedProxies)
+        {
+            // The settings are checked.
+            if (ConsoleHosting.TryParseNetwork(proxy, out var network))
+                options.KnownIPNetworks.Add(network);
+        }
+        return options;
+    }
 
     /// <summary>Whether who asks can be answered without others on the way reading the token.</summary>
-    public static bool IsPrivate(HttpContext context, ConsoleOptions settings) =>
-        context.Request.IsHttps || settings.AllowClearText || context.Connection.RemoteIpAddress is { } client && IPAddress.IsLoopback(HostAddress.Plain(client));
+    public static bool IsPrivate(HttpContext context) =>
+        context.Request.IsHttps
+        // A proxy on this machine that nobody has said to be trusted speaks for who knows whom.
+        || !context.Request.Headers.ContainsKey(ForwardedHeadersDefaults.XForwardedForHeaderName)
+            && !context.Request.Headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName)
+            && context.Connection.RemoteIpAddress is { } client && IPAddress.IsLoopback(HostAddress.Plain(client));
+
+    /// <summary>The scope that an endpoint asks for, which its document says.</summary>
+    internal sealed record ScopeAsked(ApiScopes Scope);
 
     private static string PolicyOf(ApiScopes scope) => scope.ToString();
 

@@ -16,12 +16,18 @@ internal sealed class TokenAuthentication(IOptionsMonitor<AuthenticationSchemeOp
 
     protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
     {
+        // Of nothing else a token is asked for, and so none is looked up.
+        if (Context.GetEndpoint()?.Metadata.GetMetadata<AsksForToken>() is null)
+            return AuthenticateResult.NoResult();
         if (Request.Headers.Authorization is not [{ } field] || !field.StartsWith(Start, StringComparison.OrdinalIgnoreCase))
             return AuthenticateResult.NoResult();
         return await tokens.FindAsync(field[Start.Length..].Trim(), Context.RequestAborted) is { } token
-            ? AuthenticateResult.Success(new AuthenticationTicket(ApiCaller.PrincipalOf(token), Scheme))
+            ? AuthenticateResult.Success(new AuthenticationTicket(ApiCaller.PrincipalOf(token, tokens), Scheme))
             : AuthenticateResult.Fail("The token is none, or has ended");
     }
+
+    /// <summary>The endpoint is answered to nobody without one.</summary>
+    internal sealed class AsksForToken;
 
     // RFC 6750 §3: who gave none is told of no error.
     protected override Task HandleChallengeAsync(AuthenticationProperties properties)

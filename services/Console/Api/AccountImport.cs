@@ -22,12 +22,20 @@ internal static class AccountImport
     private const string Lines = "application/x-ndjson";
     private const string Csv = "text/csv";
 
+    private const string Heading = "address,password";
+
     /// <summary>An address and a password are shorter.</summary>
     private const int MaxLine = 4096;
 
+    /// <summary>Of one request; what has more is cut in several.</summary>
+    private const int MaxLines = 10_000;
+
+    // A password is hashed for each line, and logins want to be as well.
+    private static readonly SemaphoreSlim s_one = new(1);
+
     public static void Map(RouteGroupBuilder accounts) => accounts.MapPost("/import", ImportAsync).RequireScope(ApiScopes.Administer)
-        .WithSummary("Make many accounts: lines of {\"address\",\"password\"}, or of CSV with a heading 'address,password'")
-        .Accepts<string>(Lines, Csv).Produces<ImportedLine>(200, Lines).ProducesProblem(415);
+        .WithSummary("Make many accounts: lines of {\"address\",\"password\"}, or of CSV with the heading 'address,password'; one import at a time, 10,000 lines each")
+        .Accepts<string>(Lines, Csv).Produces<ImportedLine>(200, Lines).ProducesProblem(415).ProducesProblem(429);
 
     private static async Task ImportAsync(Accounts accounts, HttpContext context, IOptions<JsonOptions> json, CancellationToken cancellation)
     {
@@ -38,22 +46,50 @@ internal static class AccountImport
             await Problem.Of(StatusCodes.Status415UnsupportedMediaType, "badMediaType", $"The body is to be {Lines} or {Csv}").ExecuteAsync(context);
             return;
         }
+        if (!await s_one.WaitAsync(TimeSpan.Zero, cancellation))
+        {
+            await Problem.Of(StatusCodes.Status429TooManyRequests, "importUnderWay", "Another import is being done; the next one comes when it has ended").ExecuteAsync(context);
+            return;
+        }
+        try
+        {
+            await MakeAsync(isCsv, accounts, context, json, cancellation);
+        }
+        finally
+        {
+            s_one.Release();
+        }
+    }
+
+    private static async Task MakeAsync(bool isCsv, Accounts accounts, HttpContext context, IOptions<JsonOptions> json, CancellationToken cancellation)
+    {
         context.Response.ContentType = Lines;
         var options = json.Value.SerializerOptions;
-        using var reader = new BoundedLines(context.Request.BodyReader.AsStream(leaveOpen: true), MaxLine);
+        using var reader = new BodyLines(context.Request.BodyReader.AsStream(leaveOpen: true), MaxLine);
         var number = 0;
         while (await reader.ReadAsync(cancellation) is { } line)
         {
             number++;
-            if (line.Text.Length == 0 && !line.IsTooLong || isCsv && number == 1)
-                continue;
-            await WriteAsync(await TakeAsync(number, line));
+            if (number > MaxLines)
+            {
+                await WriteAsync(new ImportedLine(number, "", "tooManyLines", $"There are more than {MaxLines}; this one and those behind it are left out"));
+                return;
+            }
+            if (isCsv && number == 1)
+            {
+                if (line.Text == Heading)
+                    continue;
+                await WriteAsync(new ImportedLine(number, "", "badLine", $"The first line is to be {Heading}; nothing is made"));
+                return;
+            }
+            if (line is not { Text.Length: 0, Fault: BodyLineFault.None })
+                await WriteAsync(await TakeAsync(number, line));
         }
 
-        async Task<ImportedLine> TakeAsync(int at, BoundedLine line)
+        async Task<ImportedLine> TakeAsync(int at, BodyLine line)
         {
-            if (line.IsTooLong)
-                return new ImportedLine(at, "", "badLine", $"It has more than {MaxLine} octets");
+            if (line.Fault != BodyLineFault.None)
+                return new ImportedLine(at, "", "badLine", line.Fault == BodyLineFault.TooLong ? $"It has more than {MaxLine} octets" : "It is no UTF-8");
             var wanted = isCsv ? OfCsv(line.Text) : OfJson(line.Text, options);
             if (wanted is not { Address: not null, Password: not null })
                 return new ImportedLine(at, "", "badLine", isCsv ? "It is to be address,password" : "It is to be {\"address\":\"...\",\"password\":\"...\"}");

@@ -6,7 +6,7 @@ using Microsoft.Net.Http.Headers;
 namespace MailPipeline.Console.Api;
 
 /// <summary>What went wrong while a request was done, as a problem of the closed list; nothing of the inside is told.</summary>
-internal sealed partial class ApiFailures(IProblemDetailsService problems, ILogger<ApiFailures> logger) : IExceptionHandler
+internal sealed partial class ApiFailures(ILogger<ApiFailures> logger) : IExceptionHandler
 {
     public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
     {
@@ -20,7 +20,9 @@ internal sealed partial class ApiFailures(IProblemDetailsService problems, ILogg
             BadHttpRequestException bad => Problem.DetailsOf(bad.StatusCode, "badRequest", bad.Message),
             StorageUnavailableException { Fault: StorageFault.OutcomeUnknown } => Problem.DetailsOf(
                 StatusCodes.Status503ServiceUnavailable, "outcomeUnknown", "Contact to the store was lost while it was done: look before you do it again, or repeat it with the same Idempotency-Key"),
-            StorageUnavailableException { Fault: not StorageFault.Refused } => Problem.DetailsOf(
+            StorageUnavailableException { Fault: StorageFault.Refused } => Problem.DetailsOf(
+                StatusCodes.Status422UnprocessableEntity, "badText", "There is a text in it that cannot be kept or looked for, such as one with NUL"),
+            StorageUnavailableException => Problem.DetailsOf(
                 StatusCodes.Status503ServiceUnavailable, "storeAway", "The store cannot be used now; nothing was done"),
             _ => Problem.DetailsOf(StatusCodes.Status500InternalServerError, "failure", "It failed; the log of this process says why"),
         };
@@ -29,7 +31,8 @@ internal sealed partial class ApiFailures(IProblemDetailsService problems, ILogg
         context.Response.StatusCode = problem.Status ?? StatusCodes.Status500InternalServerError;
         if (problem.Status == StatusCodes.Status503ServiceUnavailable)
             context.Response.Headers[HeaderNames.RetryAfter] = "5";
-        return await problems.TryWriteAsync(new ProblemDetailsContext { HttpContext = context, ProblemDetails = problem });
+        await TypedResults.Problem(problem).ExecuteAsync(context);
+        return true;
     }
 
     [LoggerMessage(11001, LogLevel.Error, "{Method} {Endpoint} failed")]

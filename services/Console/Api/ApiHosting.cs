@@ -14,20 +14,28 @@ internal static class ApiHosting
     /// <summary>What any program may read without a token: which requests there are.</summary>
     public const string Document = $"{Root}/openapi.json";
 
-    private const string DocumentName = "v1";
-
     public static void AddApi(this IServiceCollection services)
     {
         services.AddProblemDetails();
         services.AddExceptionHandler<ApiFailures>();
+        services.AddSingleton<ApiDocument>();
         services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
         services.Configure<JsonOptions>(json => SetUp(json.SerializerOptions));
-        services.AddOpenApi(DocumentName, ApiDocument.SetUp);
+        services.AddOpenApi(ApiDocument.Name, ApiDocument.SetUp);
     }
 
     public static void MapApi(this WebApplication app)
     {
-        app.UseWhen(context => context.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal), api =>
+        var settings = app.Services.GetRequiredService<IOptions<ConsoleOptions>>().Value;
+        if (settings.TrustedProxies.Count > 0)
+            app.UseForwardedHeaders(TokenAccess.ForwardedBy(settings));
+        // Health and metrics are for whoever reaches the HTTP port, and for nobody else.
+        app.UseWhen(context => settings.TlsPort > 0 && context.Connection.LocalPort == settings.TlsPort && !IsOfApi(context), other => other.Run(context =>
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        }));
+        app.UseWhen(IsOfApi, api =>
         {
             api.UseExceptionHandler();
             api.UseStatusCodePages(WriteEmptyAsync);
@@ -39,13 +47,16 @@ internal static class ApiHosting
         MessageRoutes.Map(routes);
         QueueRoutes.Map(routes);
         OperatorRoutes.Map(routes);
-        app.MapOpenApi($"/api/{{documentName}}/openapi.json");
+        app.MapGet(Document, async (ApiDocument document, CancellationToken cancellation) =>
+            TypedResults.Bytes(await document.ReadAsync(cancellation), "application/json")).LimitRequests().ExcludeFromDescription();
     }
+
+    private static bool IsOfApi(HttpContext context) => context.Request.Path.StartsWithSegments("/api", StringComparison.OrdinalIgnoreCase);
 
     private static void SetUp(JsonSerializerOptions json)
     {
         json.PropertyNamingPolicy = JsonNamingPolicy.CamelCase;
-        json.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull;
+        json.NumberHandling = JsonNumberHandling.Strict;
         // A slip of the pen is told, and not passed over.
         json.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
         json.RespectNullableAnnotations = true;
@@ -56,10 +67,10 @@ internal static class ApiHosting
     /// <summary>Before the token is looked at: who has sent it where others read it hears so at once, and not when it has gone well for long.</summary>
     private static async Task RefuseClearTextAsync(HttpContext context, RequestDelegate next)
     {
-        if (TokenAccess.IsPrivate(context, context.RequestServices.GetRequiredService<IOptions<ConsoleOptions>>().Value))
+        if (TokenAccess.IsPrivate(context))
             await next(context);
         else
-            await Problem.Of(StatusCodes.Status403Forbidden, "clearText", "Tokens are taken by TLS only (Console:TlsPort), or behind a proxy that speaks it (Console:AllowClearText)").ExecuteAsync(context);
+            await Problem.Of(StatusCodes.Status403Forbidden, "clearText", "Tokens are taken by TLS only (Console:TlsPort), or from a proxy that speaks it (Console:TrustedProxies)").ExecuteAsync(context);
     }
 
     // What the framework answers by a status alone.

@@ -47,7 +47,8 @@ internal sealed record AliasView(string Address, string Target)
 {
     public static AliasView Of(Alias alias) => new(alias.Address, alias.Target);
 
-    public static IReadOnlyList<AliasView> Of(IReadOnlyList<Alias> aliases) => [.. aliases.Select(Of)];
+    /// <summary>Those that are the caller's business.</summary>
+    public static IReadOnlyList<AliasView> Of(IReadOnlyList<Alias> aliases, ApiCaller caller) => [.. aliases.Where(alias => caller.MaySeeAddress(alias.Address)).Select(Of)];
 }
 
 /// <param name="PassesOverAccount">An account has the same name, and gets no more mail itself.</param>
@@ -64,7 +65,7 @@ internal static class DirectoryRoutes
         domains.MapGet("/", ListDomainsAsync).RequireScope(ApiScopes.Read).WithSummary("Domains of ours").Produces<Page<DomainView>>();
         domains.MapGet("/{name}", FindDomainAsync).RequireScope(ApiScopes.Read).WithSummary("One domain").Produces<DomainView>().ProducesProblem(404);
         domains.MapPost("/", AddDomainAsync).RequireScope(ApiScopes.Administer).AcceptsKey().WithSummary("Receive mail for a domain").Produces<DomainMade>(201).ProducesProblem(409).ProducesProblem(422);
-        domains.MapDelete("/{name}", RemoveDomainAsync).RequireScope(ApiScopes.Administer).WithSummary("No longer receive mail for it").Produces<DomainGone>().ProducesProblem(404).ProducesProblem(409).ProducesProblem(412);
+        domains.MapDelete("/{name}", RemoveDomainAsync).RequireScope(ApiScopes.Administer).WithMetadata(new TagAccepted()).WithSummary("No longer receive mail for it").Produces<DomainGone>().ProducesProblem(404).ProducesProblem(409).ProducesProblem(412);
 
         var accounts = api.MapGroup("/accounts").WithTags("Directory");
         accounts.MapGet("/", ListAccountsAsync).RequireScope(ApiScopes.Read).WithSummary("Accounts").Produces<Page<AccountView>>();
@@ -77,12 +78,12 @@ internal static class DirectoryRoutes
         var aliases = api.MapGroup("/aliases").WithTags("Directory");
         aliases.MapGet("/", ListAliasesAsync).RequireScope(ApiScopes.Read).WithSummary("Aliases").Produces<Page<AliasView>>();
         aliases.MapPost("/", AddAliasAsync).RequireScope(ApiScopes.Administer).AcceptsKey().WithSummary("Mail for one address goes to another").Produces<AliasMade>(201).ProducesProblem(409).ProducesProblem(422);
-        aliases.MapDelete("/{address}/{target}", RemoveAliasAsync).RequireScope(ApiScopes.Administer).WithSummary("No longer").Produces<AliasGone>().ProducesProblem(404);
+        aliases.MapDelete("/", RemoveAliasAsync).RequireScope(ApiScopes.Administer).WithSummary("No longer").Produces<AliasGone>().ProducesProblem(404);
     }
 
     /// <summary>Makes an account, where that is the caller's business.</summary>
     public static async Task<IResult> AddAccountAsync(NewAccount wanted, Accounts accounts, HttpContext context, CancellationToken cancellation) =>
-        !ApiCaller.Of(context).MaySeeAddress(KeyOf(wanted.Address)) ? NotHis() : Answer(await accounts.AddAsync(wanted.Address, wanted.Password, ApiCaller.OperatorOf(context), cancellation));
+        !ApiCaller.Of(context).MaySeeAddress(KeyOf(wanted.Address)) ? NotHis() : Answer(await accounts.AddAsync(wanted.Address, wanted.Password, ApiCaller.OperatorOf(context), cancellation), ApiCaller.Of(context));
 
     private static async Task<IResult> ListDomainsAsync(Domains domains, HttpContext context, string? cursor, int? limit, CancellationToken cancellation)
     {
@@ -97,7 +98,7 @@ internal static class DirectoryRoutes
     {
         if (MailNames.Domain(name, out var domain) is not null || !ApiCaller.Of(context).MaySeeDomain(domain))
             return null;
-        return (await domains.ListAsync(cancellation)).FirstOrDefault(one => one.Name == domain) is { } found ? DomainView.Of(found) : null;
+        return await domains.FindAsync(domain, cancellation) is { } found ? DomainView.Of(found) : null;
     }
 
     private static async Task<IResult> AddDomainAsync(NewDomain wanted, Domains domains, HttpContext context, CancellationToken cancellation)
@@ -108,9 +109,9 @@ internal static class DirectoryRoutes
         var by = ApiCaller.OperatorOf(context);
         return wanted switch
         {
-            { AliasOf: { } other, Relay: null, Recipients: null } => Answer(await domains.AddAliasAsync(wanted.Name, other, by, cancellation)),
-            { AliasOf: null, Relay: { } hop } => Answer(await domains.AddRelayAsync(wanted.Name, hop, wanted.Recipients ?? RelayRecipients.All, by, cancellation)),
-            { AliasOf: null, Relay: null, Recipients: null } => Answer(await domains.AddAsync(wanted.Name, by, cancellation)),
+            { AliasOf: { } other, Relay: null, Recipients: null } => Answer(await domains.AddAliasAsync(wanted.Name, other, by, cancellation), ApiCaller.Of(context)),
+            { AliasOf: null, Relay: { } hop } => Answer(await domains.AddRelayAsync(wanted.Name, hop, wanted.Recipients ?? RelayRecipients.All, by, cancellation), ApiCaller.Of(context)),
+            { AliasOf: null, Relay: null, Recipients: null } => Answer(await domains.AddAsync(wanted.Name, by, cancellation), ApiCaller.Of(context)),
             { Relay: null } => Problem.Invalid("needsRelay", "It goes with relay, and without aliasOf", "recipients"),
             _ => Problem.Invalid("aliasOrRelay", "It goes without aliasOf", "relay"),
         };
@@ -122,7 +123,7 @@ internal static class DirectoryRoutes
             return NotHis();
         if (await FindAsync(name, domains, context, cancellation) is { } there && EntityTags.Refuse(context, there) is { } changed)
             return changed;
-        return Answer(await domains.RemoveAsync(name, ApiCaller.OperatorOf(context), cancellation));
+        return Answer(await domains.RemoveAsync(name, ApiCaller.OperatorOf(context), cancellation), ApiCaller.Of(context));
     }
 
     private static async Task<IResult> ListAccountsAsync(Accounts accounts, HttpContext context, string? domain, string? cursor, int? limit, CancellationToken cancellation)
@@ -131,22 +132,32 @@ internal static class DirectoryRoutes
         var wanted = "";
         if (domain is not null && MailNames.Domain(domain, out wanted) is not null)
             return Problem.Invalid("notADomain", "It must be a domain", "domain");
-        return Page.Of(
-            (await accounts.ListAsync(cancellation)).Where(address => caller.MaySeeAddress(address) && (wanted.Length == 0 || MailNames.DomainOf(address) == wanted)).Select(address => new AccountView(address)),
-            account => account.Address, cursor, limit);
+        if (Page.Refuse(limit) is { } refused)
+            return refused;
+        if (Page.NameOf(cursor) is not { } after)
+            return Page.BadCursor();
+        // Of all that there may be, what belongs to others is not read.
+        var his = caller.Token.AccountAddress.Length > 0 ? MailNames.DomainOf(caller.Token.AccountAddress) : caller.Token.Domain;
+        if (his.Length > 0 && wanted.Length > 0 && wanted != his)
+            return TypedResults.Ok(new Page<AccountView>([], null));
+        if (caller.Token.AccountAddress.Length > 0)
+            return TypedResults.Ok(new Page<AccountView>(after.Length == 0 ? [new AccountView(caller.Token.AccountAddress)] : [], null));
+        var most = limit ?? Page<AccountView>.Default;
+        var found = await accounts.ListAsync(after, his.Length > 0 ? his : wanted, most + 1, cancellation);
+        return TypedResults.Ok(new Page<AccountView>([.. found.Take(most).Select(address => new AccountView(address))], found.Count > most ? Page.CursorOf(found[most - 1]) : null));
     }
 
     private static async Task<IResult> FindAccountAsync(string address, Accounts accounts, HttpContext context, CancellationToken cancellation) =>
         ApiCaller.Of(context).MaySeeAddress(KeyOf(address)) && await accounts.FindAsync(address, cancellation) is AccountIsThere found
-            ? EntityTags.Tagged(context, new AccountView(found.Address)) : NoAccount(address);
+            ? TypedResults.Ok(new AccountView(found.Address)) : NoAccount(address);
 
     private static async Task<IResult> SetPasswordAsync(string address, NewPassword wanted, Accounts accounts, HttpContext context, CancellationToken cancellation) =>
         !ApiCaller.Of(context).MaySeeAddress(KeyOf(address)) ? NoAccount(address)
-        : Answer(await accounts.SetPasswordAsync(address, wanted.Password, ApiCaller.OperatorOf(context), cancellation));
+        : Answer(await accounts.SetPasswordAsync(address, wanted.Password, ApiCaller.OperatorOf(context), cancellation), ApiCaller.Of(context));
 
     private static async Task<IResult> RemoveAccountAsync(string address, Accounts accounts, HttpContext context, CancellationToken cancellation) =>
         !ApiCaller.Of(context).MaySeeAddress(KeyOf(address)) ? NoAccount(address)
-        : Answer(await accounts.RemoveAsync(address, ApiCaller.OperatorOf(context), cancellation));
+        : Answer(await accounts.RemoveAsync(address, ApiCaller.OperatorOf(context), cancellation), ApiCaller.Of(context));
 
     private static async Task<IResult> ListAliasesAsync(Aliases aliases, HttpContext context, string? cursor, int? limit, CancellationToken cancellation)
     {
@@ -156,10 +167,10 @@ internal static class DirectoryRoutes
     }
 
     private static async Task<IResult> AddAliasAsync(AliasView wanted, Aliases aliases, HttpContext context) =>
-        !ApiCaller.Of(context).MaySeeAddress(KeyOf(wanted.Address)) ? NotHis() : Answer(await aliases.AddAsync(wanted.Address, wanted.Target, ApiCaller.OperatorOf(context)));
+        !ApiCaller.Of(context).MaySeeAddress(KeyOf(wanted.Address)) ? NotHis() : Answer(await aliases.AddAsync(wanted.Address, wanted.Target, ApiCaller.OperatorOf(context)), ApiCaller.Of(context));
 
     private static async Task<IResult> RemoveAliasAsync(string address, string target, Aliases aliases, HttpContext context, CancellationToken cancellation) =>
-        !ApiCaller.Of(context).MaySeeAddress(KeyOf(address)) ? NotHis() : Answer(await aliases.RemoveAsync(address, target, ApiCaller.OperatorOf(context), cancellation));
+        !ApiCaller.Of(context).MaySeeAddress(KeyOf(address)) ? NotHis() : Answer(await aliases.RemoveAsync(address, target, ApiCaller.OperatorOf(context), cancellation), ApiCaller.Of(context));
 
     /// <summary>An address as it is kept; what is none belongs to nobody but who has everything.</summary>
     private static string KeyOf(string typed) => MailNames.AddressOrCatchAll(typed, out var address) is null ? address : "";
@@ -170,12 +181,12 @@ internal static class DirectoryRoutes
 
     private static IResult NoAccount(string address) => Problem.NotFound("noSuchAccount", $"There is no account '{address}'");
 
-    private static IResult Answer(DirectoryResult result) => result switch
+    private static IResult Answer(DirectoryResult result, ApiCaller caller) => result switch
     {
-        DomainAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, null, null, null), made.HasPostmaster, AliasView.Of(made.Broken))),
-        DomainAliasAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, made.Other, null, null), null, AliasView.Of(made.Broken))),
-        DomainRelayAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, null, made.Relay, made.Recipients), null, AliasView.Of(made.Broken))),
-        DomainRemoved gone => TypedResults.Ok(new DomainGone(gone.Domain, AliasView.Of(gone.Idle), AliasView.Of(gone.Leaving))),
+        DomainAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, null, null, null), made.HasPostmaster, AliasView.Of(made.Broken, caller))),
+        DomainAliasAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, made.Other, null, null), null, AliasView.Of(made.Broken, caller))),
+        DomainRelayAdded made => Made($"domains/{made.Domain}", new DomainMade(new DomainView(made.Domain, null, made.Relay, made.Recipients), null, AliasView.Of(made.Broken, caller))),
+        DomainRemoved gone => TypedResults.Ok(new DomainGone(gone.Domain, AliasView.Of(gone.Idle, caller), AliasView.Of(gone.Leaving, caller))),
         DomainAlreadyThere there => Problem.Conflict("domainAlreadyThere", $"{there.Domain} is ours already"),
         NoSuchDomain missing => NoDomain(missing.Domain),
         DomainNotOurs foreign => Problem.Conflict("domainNotOurs", $"{foreign.Domain} is no domain of ours"),
@@ -187,7 +198,7 @@ internal static class DirectoryRoutes
         NotADomain typed => Problem.Invalid("notADomain", $"'{typed.Typed}' is no domain", "name"),
 
         AccountAdded made => Made($"accounts/{Uri.EscapeDataString(made.Address)}", new AccountMade(made.Address, made.Postmaster)),
-        AccountRemoved gone => TypedResults.Ok(new AccountGone(gone.Address, AliasView.Of(gone.Broken))),
+        AccountRemoved gone => TypedResults.Ok(new AccountGone(gone.Address, AliasView.Of(gone.Broken, caller))),
         PasswordChanged => TypedResults.NoContent(),
         AccountAlreadyThere there => Problem.Conflict("accountAlreadyThere", $"There is an account {there.Address}"),
         NoSuchAccount missing => NoAccount(missing.Address),
@@ -198,11 +209,11 @@ internal static class DirectoryRoutes
         PasswordTooShort weak => Problem.Invalid("passwordTooShort", $"It has {weak.Length} characters; it must have at least {weak.MinLength}", "password"),
         PasswordWithNul => Problem.Invalid("passwordWithNul", "It must not contain NUL, which no protocol can carry", "password"),
 
-        AliasAdded made => Made("aliases", new AliasMade(AliasView.Of(made.Alias), made.PassesOver)),
-        AliasRemoved gone => TypedResults.Ok(new AliasGone(AliasView.Of(gone.Alias), AliasView.Of(gone.Broken))),
+        AliasAdded made => TypedResults.Created((string?)null, new AliasMade(AliasView.Of(made.Alias), made.PassesOver)),
+        AliasRemoved gone => TypedResults.Ok(new AliasGone(AliasView.Of(gone.Alias), AliasView.Of(gone.Broken, caller))),
         AliasAlreadyThere there => Problem.Conflict("aliasAlreadyThere", $"{there.Alias.Address} leads to {there.Alias.Target} already"),
         NoSuchAlias missing => Problem.NotFound("noSuchAlias", $"{missing.Alias.Address} does not lead to {missing.Alias.Target}"),
-        AliasFaulty faulty => Problem.Conflict("aliasFaulty", $"With it {faulty.Address} would lead {FaultOf(faulty.Fault)}"),
+        AliasFaulty faulty => Problem.Conflict("aliasFaulty", $"With it {(caller.MaySeeAddress(faulty.Address) ? faulty.Address : "an address")} would lead {FaultOf(faulty.Fault)}"),
         _ => throw new UnreachableException($"{result.GetType().Name} has no answer"),
     };
 

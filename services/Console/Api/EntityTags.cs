@@ -7,7 +7,8 @@ using Microsoft.Net.Http.Headers;
 namespace MailPipeline.Console.Api;
 
 /// <summary>
-/// Entity tags (RFC 9110 §8.8.3): who read a thing and changes it with If-Match changes what he has read, or is told that somebody else was faster.
+/// Entity tags (RFC 9110 §8.8.3): who read a thing and changes it with If-Match changes what he has read, or is told that somebody else was faster. The thing is
+/// looked at right before the change.
 /// </summary>
 internal static class EntityTags
 {
@@ -21,9 +22,11 @@ internal static class EntityTags
     /// <summary>Null: the request asks for nothing, or the thing is as it says.</summary>
     public static IResult? Refuse<T>(HttpContext context, T thing)
     {
+        if (context.Request.Headers.IfMatch.Count == 0)
+            return null;
         var wanted = context.Request.GetTypedHeaders().IfMatch;
         if (wanted.Count == 0)
-            return null;
+            return Problem.Of(StatusCodes.Status400BadRequest, "badTag", "It must be an ETag as it was given, with its quotes", "If-Match");
         var tag = new EntityTagHeaderValue(TagOf(context, thing));
         return wanted.Any(one => one.Equals(EntityTagHeaderValue.Any) || one.Compare(tag, useStrongComparison: true))
             ? null : Problem.Of(StatusCodes.Status412PreconditionFailed, "changed", "It is not as If-Match says any more; read it again", "If-Match");

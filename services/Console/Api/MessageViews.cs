@@ -5,13 +5,13 @@ namespace MailPipeline.Console.Api;
 
 /// <param name="Id">As it stands in the reply to its last dot.</param>
 /// <param name="HeaderId">Its field Message-ID, without brackets.</param>
-/// <param name="Recipients">How many there are in each state; none before it is routed.</param>
+/// <param name="Recipients">How many there are in each state; none before it is routed. Null where others of them are none of the caller's business.</param>
 internal sealed record MessageSummaryView(
-    string Id, DateTimeOffset AcceptedAt, string Sender, string HeaderId, long SizeBytes, IReadOnlyDictionary<string, int> Recipients)
+    string Id, DateTimeOffset AcceptedAt, string Sender, string HeaderId, long SizeBytes, IReadOnlyDictionary<string, int>? Recipients)
 {
-    public static MessageSummaryView Of(MessageSummary message) => new(
+    public static MessageSummaryView Of(MessageSummary message, bool withOthers) => new(
         MessageIds.ToText(message.MessageId), message.AcceptedAt, message.Sender, message.HeaderId, message.SizeBytes,
-        message.Recipients.ToDictionary(state => Words.Of(state.Key), state => state.Value));
+        withOthers ? message.Recipients.ToDictionary(state => Words.Of(state.Key), state => state.Value) : null);
 }
 
 /// <param name="Envelope">The recipients as accepted, while it is not routed.</param>
@@ -24,15 +24,25 @@ internal sealed record MessageView(
     string Id, DateTimeOffset AcceptedAt, string Sender, string HeaderId, long SizeBytes, IReadOnlyList<string> Tags, IReadOnlyList<string> Envelope, string HoldReason,
     DateTimeOffset? ReleaseAt, WaitView? Wait, IReadOnlyList<RecipientView> Recipients, IReadOnlyList<ActView> Acts, IReadOnlyList<ReportView> Reports)
 {
-    /// <param name="isHis">Whether a recipient's address is the caller's business; of others he is told nothing.</param>
-    public static MessageView Of(MessageFound found, Func<string, bool> isHis)
+    public static MessageView Of(MessageFound found)
     {
         var message = found.Message;
         return new(
-            MessageIds.ToText(message.MessageId), message.AcceptedAt, message.Sender, message.HeaderId, message.SizeBytes, message.Tags, [.. message.Envelope.Where(isHis)],
-            message.HoldReason, message.ReleaseAt, WaitView.Of(found.Wait),
-            [.. found.Recipients.Where(recipient => isHis(recipient.Timeline.Address) || isHis(recipient.Timeline.Original)).Select(recipient => RecipientView.Of(recipient, isHis))],
+            MessageIds.ToText(message.MessageId), message.AcceptedAt, message.Sender, message.HeaderId, message.SizeBytes, message.Tags, message.Envelope,
+            message.HoldReason, message.ReleaseAt, WaitView.Of(found.Wait), [.. found.Recipients.Select(RecipientView.Of)],
             [.. message.Audit.Select(ActView.Of)], [.. message.Reports.Select(ReportView.Of)]);
+    }
+
+    /// <summary>What of it is his business to whom not all of its recipients belong.</summary>
+    /// <param name="isHis">Whether a recipient's address is; of others he is told nothing, nor what operators and other mail have to do with it.</param>
+    public static MessageView OfSome(MessageFound found, Func<string, bool> isHis)
+    {
+        var message = found.Message;
+        return new(
+            MessageIds.ToText(message.MessageId), message.AcceptedAt, message.Sender, message.HeaderId, message.SizeBytes, [], [.. message.Envelope.Where(isHis)],
+            "", message.ReleaseAt, WaitView.OfSome(found.Wait),
+            [.. found.Recipients.Where(recipient => isHis(recipient.Timeline.Address) || isHis(recipient.Timeline.Original)).Select(recipient => RecipientView.OfSome(recipient, isHis))],
+            [], []);
     }
 }
 
@@ -44,13 +54,25 @@ internal sealed record RecipientView(
     string Address, string Original, string Domain, string Site, string ReturnPath, string Route, string State, DateTimeOffset UpdatedAt, WaitView? Wait,
     IReadOnlyList<AttemptView> Attempts)
 {
-    // Which alias of another's led here is the other's affair.
-    public static RecipientView Of(TracedRecipient traced, Func<string, bool> isHis)
+    public static RecipientView Of(TracedRecipient traced)
     {
         var recipient = traced.Timeline;
         return new(
-            recipient.Address, isHis(recipient.Original) ? recipient.Original : "", recipient.Domain, recipient.Site, recipient.ReturnPath, Words.Of(recipient.Route), Words.Of(recipient.State),
+            recipient.Address, recipient.Original, recipient.Domain, recipient.Site, recipient.ReturnPath, Words.Of(recipient.Route), Words.Of(recipient.State),
             recipient.UpdatedAt, WaitView.Of(traced.Wait), [.. recipient.Attempts.Select(AttemptView.Of)]);
+    }
+
+    /// <summary>Where an alias of his leads on to others, where it goes and how is theirs; and which alias of theirs led here.</summary>
+    public static RecipientView OfSome(TracedRecipient traced, Func<string, bool> isHis)
+    {
+        var recipient = traced.Timeline;
+        return isHis(recipient.Address)
+            ? Of(traced) with
+            {
+                Original = isHis(recipient.Original) ? recipient.Original : "", ReturnPath = "", Wait = WaitView.OfSome(traced.Wait),
+                Attempts = [.. recipient.Attempts.Select(attempt => AttemptView.Of(attempt) with { Worker = "" })],
+            }
+            : new(recipient.Original, "", "", "", "", "", Words.Of(recipient.State), recipient.UpdatedAt, null, []);
     }
 }
 
@@ -77,6 +99,9 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
     /// <summary>The site whose limit it is.</summary>
     public string? Site { get; init; }
 
+    /// <summary>The sender whose rate it is: an account, a domain, empty for reports.</summary>
+    public string? Sender { get; init; }
+
     /// <summary>How many connections or batches are under way.</summary>
     public long? UnderWay { get; init; }
 
@@ -91,6 +116,10 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
     /// <summary>Why it is held, or what went wrong.</summary>
     public string? Cause { get; init; }
 
+    /// <summary>Without who does it and what it has to do with the mail of others.</summary>
+    public static WaitView? OfSome(WaitReason? wait) =>
+        wait is null ? null : new WaitView(WaitWords.Of(wait.Kind), Words.Of(wait.Owner), wait.Until) { After = (wait as NextAttempt)?.After };
+
     public static WaitView? Of(WaitReason? wait)
     {
         if (wait is null)
@@ -101,7 +130,7 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
             NextAttempt next => view with { After = next.After },
             DomainLimit limit => view with { UnderWay = limit.Batches },
             SiteLimit limit => view with { Site = limit.Site, UnderWay = limit.Connections },
-            RateLimit limit => view with { Site = limit.Site },
+            RateLimit limit => view with { Site = limit.Site.Length > 0 ? limit.Site : null, Sender = limit.Sender },
             NoWorker missing => view with { Endpoint = missing.Endpoint, Since = missing.Since },
             BacksOff backsOff => view with { Cause = backsOff.Cause },
             Paused paused => view with { Since = paused.Since, By = paused.Operator },

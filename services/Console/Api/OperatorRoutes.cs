@@ -66,11 +66,11 @@ internal static class OperatorRoutes
             .RequireScope(ApiScopes.Administer).WithSummary("Let nobody in by it any more").Produces<TokenView>().ProducesProblem(404);
     }
 
-    private static async Task<IResult> ListActsAsync(AuditTrail audit, DateTimeOffset? since, int? limit, CancellationToken cancellation)
+    private static async Task<IResult> ListActsAsync(AuditTrail audit, DateTimeOffset? since, DateTimeOffset? until, int? limit, CancellationToken cancellation)
     {
         if (Page.Refuse(limit) is { } refused)
             return refused;
-        var found = await audit.ListAsync(since ?? DateTimeOffset.UnixEpoch, limit ?? Page<object>.Default, cancellation);
+        var found = await audit.ListAsync(since ?? DateTimeOffset.UnixEpoch, limit ?? Page<object>.Default, cancellation, until);
         return TypedResults.Ok(new ActsView([.. found.Entries.Select(ActView.Of)], found.HasMore));
     }
 
@@ -85,7 +85,7 @@ internal static class OperatorRoutes
             ? Problem.Invalid("notATime", $"It must be {Units.TimeForm}, up to {s_longestBan.TotalDays:0}d", "for")
             : Answer(await bans.AddAsync(wanted.Network, time, wanted.Reason, ApiCaller.OperatorOf(context)));
 
-    private static async Task<IResult> AddTokenAsync(NewToken wanted, ApiTokens tokens, HttpContext context, CancellationToken cancellation)
+    private static async Task<IResult> AddTokenAsync(NewToken wanted, ApiTokens tokens, TimeProvider time, HttpContext context, CancellationToken cancellation)
     {
         var scopes = ApiScopes.None;
         foreach (var word in wanted.Scopes)
@@ -104,12 +104,14 @@ internal static class OperatorRoutes
                 return Problem.Invalid("notATime", $"It must be {Units.TimeForm}", "for");
             lasts = parsed;
         }
+        if (ApiCaller.Of(context).Token.UntilAt is { } end && (lasts is null || time.GetUtcNow() + lasts > end))
+            return Problem.Forbidden("The token itself ends before the one that it would make");
         return Answer(await tokens.MakeAsync(wanted.Name, scopes, wanted.Of, lasts, ApiCaller.OperatorOf(context), cancellation));
     }
 
     private static IResult Answer(BanResult result) => result switch
     {
-        BanAdded added => TypedResults.Created($"{ApiHosting.Root}/bans/{added.Ban.Network}", BanView.Of(added.Ban)),
+        BanAdded added => TypedResults.Created((string?)null, BanView.Of(added.Ban)),
         BanLifted lifted => TypedResults.Ok(BanView.Of(lifted.Lifted)),
         NoSuchBan missing => Problem.NotFound("noSuchBan", $"{missing.Network} is not banned"),
         NotANetwork typed => Problem.Invalid("notANetwork", $"'{typed.Typed}' is no IP address and no network from /8 on (IPv6: /16)", "network"),
@@ -118,7 +120,7 @@ internal static class OperatorRoutes
 
     private static IResult Answer(TokenResult result) => result switch
     {
-        TokenMade made => TypedResults.Created($"{ApiHosting.Root}/tokens/{made.Token.Name}", new TokenMadeView(TokenView.Of(made.Token), made.Secret)),
+        TokenMade made => TypedResults.Created((string?)null, new TokenMadeView(TokenView.Of(made.Token), made.Secret)),
         TokenRemoved removed => TypedResults.Ok(TokenView.Of(removed.Token)),
         TokenAlreadyThere there => Problem.Conflict("tokenAlreadyThere", $"There is a token '{there.Name}', or there are {ApiTokenStore.MaxTokens} others"),
         NoSuchToken missing => Problem.NotFound("noSuchToken", $"There is no token '{missing.Name}'"),

@@ -22,7 +22,7 @@ internal readonly record struct FarEnd(EhloCapabilities Capabilities, string Rem
 /// The work of one claim: messages still to send, and what became of the others. Each recipient gets exactly one result;
 /// those that nothing was tried for are handed back.
 /// </summary>
-internal sealed class DeliveryBatch : IDots
+internal sealed partial class DeliveryBatch : IDots
 {
     private const string TooManyRecipients = "4.5.3";
     private const int TooManyRecipientsCode = 452;
@@ -184,9 +184,10 @@ internal sealed class DeliveryBatch : IDots
     {
         lock (_lock)
         {
-            List<OutboundMessage> unbegun = [.. _messages, .. _unsafe];
+            List<OutboundMessage> unbegun = [.. _messages, .. _unsafe, .. _later.Select(one => one.Message)];
             _messages.Clear();
             _unsafe.Clear();
+            _later.Clear();
             if (_ahead is { } ahead)
                 unbegun.Add(ahead);
             _ahead = null;
@@ -222,7 +223,7 @@ internal sealed class DeliveryBatch : IDots
     private async ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd, bool isAhead)
     {
         var (capabilities, remoteHost, isFinal, _) = farEnd;
-        while (MayGoOn && TryTake(out var message, isAhead, capabilities.Limits.Recipients))
+        while (MayGoOn && Allowance is not { IsSpent: true } && TryTake(out var message, isAhead, capabilities.Limits.Recipients))
         {
             (string Status, string Text)? unsendable = null;
             try
@@ -243,6 +244,7 @@ internal sealed class DeliveryBatch : IDots
                     if (farEnd.HearsSubmitter)
                         await message.ReadSubmitterAsync(_context.Content);
                     await message.OpenAsync(_context.Content, capabilities, isFinal, _context.Time, _context.Telemetry.StartAttempt);
+                    Allowance?.Use();
                     return message;
                 }
             }
@@ -349,6 +351,7 @@ internal sealed class DeliveryBatch : IDots
     public async ValueTask PutBackAsync(OutboundMessage message)
     {
         await message.ResetAsync();
+        Allowance?.Refund();
         if (TryBegin(message))
             Push(message);
     }

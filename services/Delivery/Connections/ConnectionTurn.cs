@@ -25,6 +25,9 @@ internal sealed class ConnectionTurn(
     /// <summary>A host may be dialled, and storage knows it.</summary>
     public bool HasBegun { get; private set; }
 
+    /// <summary>The connection that came with the batch's permit is there, and was not taken yet.</summary>
+    public bool HasKept => keptAfter != 0 && slots.HasKept(keptAfter);
+
     /// <summary>A slot was taken and used.</summary>
     public bool HasSpoken { get; private set; }
 
@@ -37,7 +40,7 @@ internal sealed class ConnectionTurn(
         // It stays with those that end by themselves until the claim is won: nobody knows how long that takes.
         if (keptAfter != 0)
         {
-            HasBegun = slots.HasKept(keptAfter);
+            HasBegun = HasKept;
             return;
         }
 
@@ -75,6 +78,19 @@ internal sealed class ConnectionTurn(
 
     /// <summary>Whatever was kept for this batch, and was not used, is closed: it counts no more when the batch has ended.</summary>
     public Task EndKeptAsync() => keptAfter == 0 ? Task.CompletedTask : slots.EndKeptAsync(keptAfter);
+
+    /// <summary>
+    /// Waits for something else that a connection needs, as for a slot: none is held meanwhile, the batch is seen to wait, and the wait ends with the batch's
+    /// time. Throws when that is over, or the process stops.
+    /// </summary>
+    public async Task<T> WaitAsync<T>(Func<CancellationToken, Task<T>> wait, BatchWaitReason reason)
+    {
+        End();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
+        var waiting = wait(either.Token);
+        await waits.ForAsync(waiting, reason);
+        return await waiting;
+    }
 
     /// <summary>The connection that came with the slot, once.</summary>
     public SmtpClientConnection? TakeKept()

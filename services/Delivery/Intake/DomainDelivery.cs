@@ -3,6 +3,7 @@ using MailPipeline.Delivery.Claims;
 using MailPipeline.Delivery.Connections;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Mail;
 using Microsoft.Extensions.Options;
 
@@ -14,6 +15,7 @@ namespace MailPipeline.Delivery.Intake;
 /// </summary>
 internal sealed class DomainDelivery(
     IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector, OwnEndpoint own,
+    SourceSlots sources, SourcePutOffs putOffs,
     IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
@@ -115,7 +117,7 @@ internal sealed class DomainDelivery(
     {
         try
         {
-            await DeliverAsync(batch, await resolving, turn);
+            await DeliverByPoolAsync(batch, await resolving, turn);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -208,15 +210,49 @@ internal sealed class DomainDelivery(
             Unreachable: false, NothingWon: true);
     }
 
-    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
+    /// <summary>
+    /// What leaves from different pools of source addresses goes over connections of its own, one pool after the other: each connection has ended before the
+    /// next is made, so that a batch never has two.
+    /// </summary>
+    private async Task DeliverByPoolAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn)
     {
-        await DeliverAsync(batch, resolution, turn, isLast: false);
-        // RFC 8689 §3: what the domain publishes of TLS stood in the way of messages whose senders do not care.
-        if (batch is { HasTlsOptional: true, MayGoOn: true })
-            await DeliverAsync(batch, await resolver.ResolveToAddressAsync(batch.Domain, isRelaxed: true), turn, isLast: true);
+        var table = sources.Table;
+        if (table.IsEmpty || resolution.Failure is not null || resolution.Hosts[0].IsSocket)
+        {
+            await DeliverAsync(batch, resolution, turn, outlet: null, keepsConnection: true);
+            return;
+        }
+
+        var pools = batch.Divide(table.PoolsTo(batch.Domain));
+        // Whoever could not be spoken to from one address may be from another: he is out of reach when that is so from each.
+        bool? isUnreachable = null;
+        foreach (var (index, pool) in pools.Index())
+        {
+            if (!batch.MayGoOn)
+                break;
+            batch.TakeUp(pool);
+            batch.IsUnreachable = false;
+            using var outlet = pool.Length == 0 ? null : new SourceOutlet(sources, pool, () => batch.Messages, batch.EndsConnection);
+            var isTried = await DeliverAsync(batch, resolution, turn, outlet, keepsConnection: index == pools.Count - 1);
+            if (isTried)
+                isUnreachable = (isUnreachable ?? true) && batch.IsUnreachable;
+        }
+
+        batch.IsUnreachable = isUnreachable ?? false;
     }
 
-    private async Task DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
+    /// <returns>False: nothing was tried, for want of a source address.</returns>
+    private async Task<bool> DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, SourceOutlet? outlet, bool keepsConnection)
+    {
+        await DeliverAsync(batch, resolution, turn, outlet, keepsConnection, isLast: false);
+        // RFC 8689 §3: what the domain publishes of TLS stood in the way of messages whose senders do not care.
+        if (batch is { HasTlsOptional: true, MayGoOn: true })
+            await DeliverAsync(batch, await resolver.ResolveToAddressAsync(batch.Domain, isRelaxed: true), turn, outlet, keepsConnection, isLast: true);
+        return outlet is not { HasPutOff: true };
+    }
+
+    private async Task DeliverAsync(
+        DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, SourceOutlet? outlet, bool keepsConnection, bool isLast)
     {
         if (resolution.Failure is { } failure)
         {
@@ -225,10 +261,11 @@ internal sealed class DomainDelivery(
             return;
         }
 
-        if (await SpeakAsync(batch, resolution, turn, isLast) is { } connection)
+        if (await SpeakAsync(batch, resolution, turn, outlet, isLast) is { } connection)
         {
-            var name = MayKeep(batch, connection) ? own.Find() : "";
-            if (!batch.EndsConnection)
+            connection.Source?.Rest();
+            var name = keepsConnection && MayKeep(batch, connection) ? own.Find() : "";
+            if (keepsConnection && !batch.EndsConnection)
                 await turn.Slot!.KeepAsync(connection);
             else if (name.Length > 0 && turn.Slot!.TryKeepCounted(connection, batch.Id, KeptConnection.Time - time.GetElapsedTime(batch.SettledAt)))
                 batch.KeptBy = name;
@@ -255,11 +292,12 @@ internal sealed class DomainDelivery(
     private static int Bound(int most) => most == 0 ? int.MaxValue : most;
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
-    private async Task<SmtpClientConnection?> SpeakAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, bool isLast)
+    private async Task<SmtpClientConnection?> SpeakAsync(
+        DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, SourceOutlet? outlet, bool isLast)
     {
         batch.Site = resolution.Site;
-        var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context);
-        var connection = await ReuseAsync(turn.TakeKept(), batch, resolution);
+        var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context, outlet);
+        var connection = await ReuseAsync(turn.TakeKept(), resolution, batch, outlet);
         // It leads to whatever host was spoken to last.
         var mayReuse = true;
         while (true)
@@ -275,13 +313,19 @@ internal sealed class DomainDelivery(
                     if (!walk.HasAnswered)
                         turn.Failed();
                     turn.End();
-                    await EndAsync(batch, walk, isLast);
+                    if (outlet is not null && walk.OutOfReach is { } why)
+                        await putOffs.PutOffAsync(batch, outlet, new SourceLack(SourceLackKind.Family, why));
+                    else
+                        await EndAsync(batch, walk, isLast);
                     return null;
                 }
 
+                // One that is kept for this batch has its source.
+                if (outlet is not null && !turn.HasKept && !await putOffs.HasSourceAsync(batch, outlet, turn, address))
+                    return null;
                 if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
-                connection = await ReuseAsync(turn.TakeKept(), batch, resolution, mayReuse);
+                connection = await ReuseAsync(turn.TakeKept(), resolution, batch, outlet, mayReuse);
                 if (connection is not null)
                     walk.Return();
                 else if ((connection = await walk.ConnectAsync(turn.GiveUp)) is null)
@@ -292,6 +336,7 @@ internal sealed class DomainDelivery(
             batch.HasHostAnswered = true;
             batch.Tls = connection.Security;
             batch.Worker = connection.Worker;
+            batch.Allowance = connection.Source?.Allowance;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
             var most = MostMessages(batch, connection);
             var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered, most);
@@ -320,7 +365,9 @@ internal sealed class DomainDelivery(
 
             if (pipeline.Failure is null && connection is { HasUnreadInput: false, IsSpent: false })
             {
-                if (connection.IsFull(most) && batch.HasWork && batch.MayGoOn)
+                // Its source may send no more today; others may.
+                var isSpent = batch is { HasWork: true, Allowance.IsSpent: true };
+                if (connection.IsFull(most) && !isSpent && batch.HasWork && batch.MayGoOn)
                 {
                     await connection.QuitSoonAsync();
                     walk.Stay();
@@ -328,11 +375,14 @@ internal sealed class DomainDelivery(
                     continue;
                 }
 
-                if (!batch.WantsSaferHost || !batch.MayGoOn)
+                if (!(batch.WantsSaferHost || isSpent) || !batch.MayGoOn)
                     return connection;
                 await connection.QuitSoonAsync();
-                walk.PassOn();
-                mayReuse = false;
+                if (isSpent)
+                    walk.Restart();
+                else
+                    walk.PassOn();
+                mayReuse &= isSpent;
             }
 
             await connection.DisposeAsync();
@@ -365,14 +415,17 @@ internal sealed class DomainDelivery(
     }
 
     /// <summary>One that a batch before has left, where it satisfies what the domain asks for now, and its host is one of those there are now.</summary>
-    private async Task<SmtpClientConnection?> ReuseAsync(SmtpClientConnection? kept, DeliveryBatch batch, Resolution resolution, bool mayReuse = true)
+    private async Task<SmtpClientConnection?> ReuseAsync(
+        SmtpClientConnection? kept, Resolution resolution, DeliveryBatch batch, SourceOutlet? outlet, bool mayReuse = true)
     {
         if (kept is null)
             return null;
-        if (!mayReuse || !kept.IsQuiet || kept.IsFull(MostMessages(batch, kept)) || !resolution.Hosts.Any(kept.Host.Serves) || !kept.TryServe(batch.Domain))
+        var mayServe = kept.Source?.Source.Pool == outlet?.Pool && mayReuse && kept.IsQuiet && !kept.IsFull(MostMessages(batch, kept))
+            && resolution.Hosts.Any(kept.Host.Serves) && kept.TryServe(batch.Domain);
+        if (!mayServe || (kept.Source is { } source && !await source.WakeAsync(batch.Messages)))
         {
-            // The far end is to have let go of one that is counted before another takes its place.
-            if (batch.EndsConnection)
+            // The far end is to have let go of one that is counted, here or for its source, before another takes its place.
+            if (batch.EndsConnection || kept.Source is not null)
                 await kept.QuitSoonAsync();
             await kept.DisposeAsync();
             return null;

@@ -1,5 +1,6 @@
 using System.Net;
 using MailPipeline.ServiceDefaults;
+using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Delivery.Routing;
 
@@ -7,14 +8,13 @@ namespace MailPipeline.Delivery.Routing;
 /// Hosts and addresses that could not be reached lately. They are tried after the others, so that the next attempt begins elsewhere; one
 /// that has failed longest ago comes first among them.
 /// </summary>
-internal sealed class HostFailures(TimeProvider time)
+internal sealed class HostFailures(IOptions<DeliveryOptions> options, TimeProvider time)
 {
     private const int Remembered = 20_000;
 
     private static readonly TimeSpan s_lately = TimeSpan.FromHours(1);
 
-    // As long as a connection that nobody answers costs others their time, and not so long that a host that is back is left alone.
-    private static readonly TimeSpan s_dead = TimeSpan.FromMinutes(5);
+    private readonly TimeSpan _deadTime = options.Value.DeadHostTime;
 
     private readonly RecentEvents _events = new(Remembered, s_lately, time);
 
@@ -29,8 +29,20 @@ internal sealed class HostFailures(TimeProvider time)
     /// <summary>It could be reached.</summary>
     public void Forget(IPAddress address) => _events.Forget(address.ToString());
 
-    /// <summary>It could not be reached some minutes ago at most, by whichever batch: it is tried when nothing else is left, whatever its host's preference.</summary>
-    public bool IsDead(IPAddress address) => _events.Age(address.ToString()) < s_dead;
+    /// <summary>It could not be reached a short while ago (<see cref="DeliveryOptions.DeadHostTime"/>), by whichever batch: it is tried when nothing else is left, whatever its host's preference.</summary>
+    public bool IsDead(IPAddress address) => _events.Age(address.ToString()) < _deadTime;
+
+    /// <summary>
+    /// It is about to be tried. True: it could not be reached, and its time is over: whoever else comes meanwhile takes it for dead until this one knows, so
+    /// that one connection waits for an answer and not all of them.
+    /// </summary>
+    public bool TryProbe(IPAddress address)
+    {
+        if (_deadTime == TimeSpan.Zero || _events.Age(address.ToString()) is not { } age || age < _deadTime)
+            return false;
+        _events.Note(address.ToString());
+        return true;
+    }
 
     /// <summary>No address of it could be found when it was looked up last.</summary>
     public bool Has(TargetHost host) => _events.Has(host.Name);

@@ -138,10 +138,11 @@ internal sealed class RouteTable
     }
 
     /// <summary>As queues name a domain: in A-labels.</summary>
-    private static string Key(string pattern) =>
+    internal static string Key(string pattern) =>
         pattern.StartsWith("*.", StringComparison.Ordinal) ? "*." + DomainName.Key(pattern[2..].TrimEnd('.')) : DomainName.Key(pattern.TrimEnd('.'));
 
-    private static bool IsPattern(string domain) => domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
+    /// <summary>A domain, "*." and a domain, or "*".</summary>
+    internal static bool IsPattern(string domain) => domain == "*" || (domain.StartsWith("*.", StringComparison.Ordinal)
         ? IsDomain(domain[2..], out var isLiteral) && !isLiteral
         : IsDomain(domain, out _));
 

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Sockets;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Mail;
 
 namespace MailPipeline.Delivery.Smtp;
@@ -8,30 +10,34 @@ namespace MailPipeline.Delivery.Smtp;
 /// <summary>
 /// The addresses of a domain's hosts in order, one after the other until one is ready for MAIL (RFC 5321 §5.1): those that could not be
 /// reached lately after the others, those of which that was a few minutes ago after those of all hosts, and of each host its share before any
-/// has more. Starts anew after a connection that got something
+/// has more. Several addresses of one host, one after the other, are raced for (<see cref="AddressRace"/>). Starts anew after a connection that got something
 /// done. One that broke before it did is made again: it may be a single message that it broke on, and that is given up after its
 /// second try.
 /// </summary>
 internal sealed class HostWalk(
     IReadOnlyList<TargetHost> hosts, MxResolver resolver, HostFailures failures, SmtpConnector connector, DeliveryBatch batch,
-    BatchContext context)
+    BatchContext context, SourceOutlet? outlet = null)
 {
     /// <summary>Two over the message that broke the first, and one over the next.</summary>
     private const int MaxBreaks = 3;
 
     private readonly HostLookUps _lookUps = new(hosts, resolver, failures, context.Options, context.Time);
-    private readonly Queue<(TargetHost Host, IPAddress Address)> _addresses = [];
+    private readonly List<(TargetHost Host, IPAddress Address)> _addresses = [];
 
     /// <summary>Addresses beyond their host's share.</summary>
-    private readonly Queue<(TargetHost Host, IPAddress Address)> _others = [];
+    private readonly List<(TargetHost Host, IPAddress Address)> _others = [];
 
     /// <summary>Addresses that could not be reached a few minutes ago: of all hosts, and after all others.</summary>
-    private readonly Queue<(TargetHost Host, IPAddress Address)> _dead = [];
+    private readonly List<(TargetHost Host, IPAddress Address)> _dead = [];
+
+    /// <summary>Where the address came from that was given last, and others of its host may follow.</summary>
+    private List<(TargetHost Host, IPAddress Address)>? _from;
 
     private (TargetHost Host, IPAddress Address)? _current;
 
     /// <summary>Was given, and not used.</summary>
     private (TargetHost Host, IPAddress Address)? _returned;
+    private string? _outOfReach;
     private int _breaks;
     private int _tries;
 
@@ -83,6 +89,9 @@ internal sealed class HostWalk(
     /// <summary>What TLS there was, or was to be, at that host; null where it was not spoken to.</summary>
     public AttemptTls? FailedTls { get; private set; }
 
+    /// <summary>Nothing was tried, and why: no address of a host is of a kind (IPv4 or IPv6) that the pool of source addresses has.</summary>
+    public string? OutOfReach => HasTried ? null : _outOfReach;
+
     private bool IsRepeated => _breaks is > 0 and < MaxBreaks && _current is not null;
 
     /// <summary>Most addresses of one host before the next has had its turn.</summary>
@@ -100,6 +109,12 @@ internal sealed class HostWalk(
         }
 
         HasProgressed = true;
+        Restart();
+    }
+
+    /// <summary>From the first host on, as if none had been tried.</summary>
+    public void Restart()
+    {
         _breaks = 0;
         _lookUps.Restart();
         _addresses.Clear();
@@ -119,6 +134,7 @@ internal sealed class HostWalk(
         if (IsRepeated)
             return _current!.Value.Address;
         _breaks = 0;
+        _from = null;
         if (_returned is { } returned)
         {
             _returned = null;
@@ -129,40 +145,96 @@ internal sealed class HostWalk(
 
         if (_tries >= context.Options.MaxHosts)
             return null;
-        while (_addresses.Count == 0 && await LookUpAsync())
+        (TargetHost Host, IPAddress Address) next;
+        while (true)
         {
+            while (_addresses.Count == 0 && await LookUpAsync())
+            {
+            }
+
+            _from = _addresses.Count > 0 ? _addresses : _others.Count > 0 ? _others : _dead;
+            if (_from.Count == 0)
+                return null;
+            next = _from[0];
+            _from.RemoveAt(0);
+            // Somebody else has found out meanwhile.
+            if (_from == _dead || failures.TryProbe(next.Address) || !failures.IsDead(next.Address))
+                break;
+            _dead.Add(next);
         }
 
-        if (!_addresses.TryDequeue(out var next) && !_others.TryDequeue(out next) && !_dead.TryDequeue(out next))
-            return null;
         _tries++;
         _current = next;
         return next.Address;
     }
 
-    /// <summary>Connects to the address that was given last; null when that failed, and the next one may be tried.</summary>
+    /// <summary>
+    /// Connects to the address that was given last, or to one of those of its host that come next; null when that failed, and the next one may be tried.
+    /// </summary>
     /// <param name="giveUp">Ends the attempt as one that failed.</param>
     public async Task<SmtpClientConnection?> ConnectAsync(CancellationToken giveUp)
     {
-        var (host, address) = _current!.Value;
-        var result = await connector.ConnectAsync(host, address, giveUp, context.Stopping);
+        var (host, first) = _current!.Value;
+        var plan = new DialPlan(host, outlet, batch.EndsConnection, giveUp);
+        var addresses = Racing(host, first);
+        var result = await connector.ConnectAsync(plan, addresses, context.Stopping);
+        if (addresses.Count > 1)
+            TakeOut(host, first, addresses, result);
+        foreach (var (address, error) in result.Failed.Where(failure => !failure.Error.IsOurs))
+            Failed(plan.RemoteOf(address), address, error.Status, error.Reply, isUnreachable: !giveUp.IsCancellationRequested, tls: null);
         if (result.Connection is { } connection)
         {
             HasSpoken = HasAnswered = batch.HasHostAnswered = true;
-            failures.Forget(address);
+            failures.Forget(result.Address);
             context.Log.Connected(batch.Domain, result.RemoteHost, connection.Tls);
             return connection;
         }
 
         _breaks = 0;
-        if (result.IsUnreachable)
+        if (result.IsOurs)
+        {
+            // There was no address to connect from: it comes next.
+            if (addresses.Count == 1)
+                Return();
+            return null;
+        }
+
+        batch.IsAskedToSlowDown |= result.IsAskedToSlowDown;
+        Failed(result.RemoteHost, result.Address, result.Status, result.Reply, result.IsUnreachable, result.Tls);
+        return null;
+    }
+
+    private void Failed(string remoteHost, IPAddress address, string status, string reply, bool isUnreachable, AttemptTls? tls)
+    {
+        if (isUnreachable)
             failures.Note(address);
         else
             HasAnswered = true;
-        batch.IsAskedToSlowDown |= result.IsAskedToSlowDown;
-        Note(new ResolutionFailure(IsPermanent: false, result.Status, result.Reply), result.RemoteHost, result.Tls);
-        context.Log.HostFailed(batch.Domain, result.RemoteHost, result.Reply);
-        return null;
+        Note(new ResolutionFailure(IsPermanent: false, status, reply), remoteHost, tls);
+        context.Log.HostFailed(batch.Domain, remoteHost, reply);
+    }
+
+    /// <summary>The address, and those of its host behind it that may be tried as well: one where nobody is to be raced.</summary>
+    private IReadOnlyList<IPAddress> Racing(TargetHost host, IPAddress first)
+    {
+        var more = context.Options.MaxHosts - _tries;
+        if (_from is null || _breaks > 0 || more <= 0 || context.Options.ConnectionAttemptDelay == TimeSpan.Zero || outlet is { MayRace: false })
+            return [first];
+        return [first, .. _from.TakeWhile(other => ReferenceEquals(other.Host, host)).Take(more).Select(other => other.Address)];
+    }
+
+    /// <summary>Of those that were raced for, who has won or failed is not given again; who has only lost is.</summary>
+    private void TakeOut(TargetHost host, IPAddress first, IReadOnlyList<IPAddress> addresses, ConnectResult result)
+    {
+        var from = _from!;
+        HashSet<IPAddress> over = [.. result.Failed.Where(failure => !failure.Error.IsOurs).Select(failure => failure.Address)];
+        if (!result.IsOurs)
+            over.Add(result.Address);
+        from.RemoveRange(0, addresses.Count - 1);
+        from.InsertRange(0, addresses.Where(address => !over.Contains(address)).Select(address => (host, address)));
+        // The first one was counted when it was given.
+        _tries += over.Count - 1;
+        _current = (host, result.IsOurs ? first : result.Address);
     }
 
     /// <summary>False: there is no host left to be looked up.</summary>
@@ -179,8 +251,21 @@ internal sealed class HostWalk(
 
         resolver.NoteKept(host, found);
         var target = host with { Tlsa = found.Tlsa };
-        foreach (var (index, address) in failures.LivingFirst(found.Addresses).Index())
-            (failures.IsDead(address) ? _dead : index < Share ? _addresses : _others).Enqueue((target, address));
+        var reached = found.Addresses;
+        if (outlet is not null && !host.IsSocket && reached.Count > 0)
+        {
+            reached = [.. reached.Where(address => outlet.Reaches(address.AddressFamily))];
+            if (reached.Count == 0)
+            {
+                _outOfReach = $"Pool {outlet.Pool} has no {(found.Addresses[0].AddressFamily == AddressFamily.InterNetwork ? "IPv4" : "IPv6")} address, and {host.Name} no other";
+                Note(new ResolutionFailure(IsPermanent: false, "4.4.1", _outOfReach), "");
+            }
+        }
+
+        if (context.Options.ConnectionAttemptDelay > TimeSpan.Zero)
+            reached = AddressRace.Interleave(reached);
+        foreach (var (index, address) in failures.LivingFirst(reached).Index())
+            (failures.IsDead(address) ? _dead : index < Share ? _addresses : _others).Add((target, address));
         return true;
     }
 

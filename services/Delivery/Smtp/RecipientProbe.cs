@@ -1,5 +1,6 @@
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -11,7 +12,7 @@ namespace MailPipeline.Delivery.Smtp;
 /// sender, and then QUIT in the place of DATA. The first host that answers decides. Of domains that we do not relay for nobody is asked.
 /// </summary>
 internal sealed class RecipientProbe(
-    IRelays relays, MxResolver resolver, HostFailures failures, SmtpConnector connector, IOptions<DeliveryOptions> options, TimeProvider time,
+    IRelays relays, MxResolver resolver, HostFailures failures, SmtpConnector connector, SourceSlots sources, IOptions<DeliveryOptions> options, TimeProvider time,
     ILogger<RecipientProbe> log)
 {
     /// <summary>Longer than anybody waits for the answer, which serves the sender's next try: a host that is slow, and not away, gives one.</summary>
@@ -22,6 +23,9 @@ internal sealed class RecipientProbe(
 
     /// <summary>Of one host.</summary>
     private const int MostAddresses = 2;
+
+    private static readonly Recipient s_nobody = new(
+        0, "", "", 0, BodyType.SevenBit, 0, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, RecipientRoute.Remote, "");
 
     private const string Mail = "MAIL";
     private const string Rcpt = "RCPT";
@@ -35,6 +39,9 @@ internal sealed class RecipientProbe(
         if (!SmtpAddress.TryParse(address, out var parsed, allowUtf8: true) || await relays.FindAsync(domain) is null)
             return ProbeResult.Away;
         using var late = new CancellationTokenSource(LongestDialogue, time);
+        // As a report to him would leave. What is only asked counts in no plan.
+        var pool = sources.Table.IsEmpty ? "" : sources.Table.PoolsTo(domain)(s_nobody);
+        using var outlet = pool.Length == 0 ? null : new SourceOutlet(sources, pool, () => 0, isCounted: false);
         var resolution = await resolver.ResolveAsync(domain).WaitAsync(cancellationToken);
         var (host, reply) = ("", resolution.Failure?.Text ?? "No host has an address");
         var lookUps = new HostLookUps(resolution.Hosts, resolver, failures, options.Value, time);
@@ -46,7 +53,8 @@ internal sealed class RecipientProbe(
                     break;
                 using var slow = new CancellationTokenSource(LongestStart, time);
                 using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(late.Token, slow.Token);
-                var result = await connector.ConnectAsync(target with { Tlsa = found.Tlsa }, ip, giveUp.Token, cancellationToken);
+                var result = await connector.ConnectAsync(
+                    new DialPlan(target with { Tlsa = found.Tlsa }, outlet, IsCounted: false, giveUp.Token), ip, cancellationToken);
                 (host, reply) = (result.RemoteHost, result.Reply);
                 if (result.IsUnreachable)
                     failures.Note(ip);

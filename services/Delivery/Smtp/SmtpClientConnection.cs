@@ -7,6 +7,7 @@ using System.Security.Authentication;
 using System.Text;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Mail;
 using MailPipeline.Sasl;
 using MailPipeline.ServiceDefaults;
@@ -56,14 +57,16 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
     private SmtpConnectionException? _spent;
 
-    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time)
+    public SmtpClientConnection(Socket connected, string remoteHost, string peer, TimeProvider time, SourceLease? source = null)
     {
         _socket = connected;
         _stream = new NetworkStream(connected, ownsSocket: true);
         _deadline = new Deadline(time, Abort);
         RemoteHost = remoteHost;
         Peer = peer;
-        Worker = connected.LocalEndPoint is IPEndPoint local ? $"{Environment.MachineName}[{local.Address}]" : Environment.MachineName;
+        Source = source;
+        Worker = source is not null ? $"{Environment.MachineName}[{source.Source.Name}]"
+            : connected.LocalEndPoint is IPEndPoint local ? $"{Environment.MachineName}[{local.Address}]" : Environment.MachineName;
     }
 
     /// <summary>Name and address of the far end, e.g. "mx.example.net[192.0.2.1]:25".</summary>
@@ -74,6 +77,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>This process, and the address that it speaks from, e.g. "delivery-7d4f[10.0.0.7]"; over a Unix socket the process alone.</summary>
     public string Worker { get; }
+
+    /// <summary>Where it comes from, for as long as it lasts; null: from whatever address the system has chosen.</summary>
+    public SourceLease? Source { get; }
 
     /// <summary>The far end speaks LMTP (RFC 2033): behind the final dot each recipient that it took has a reply of its own.</summary>
     public bool IsLmtp { get; init; }
@@ -341,6 +347,7 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
             return;
         _deadline.Dispose();
         _socket.Dispose();
+        Source?.Dispose();
         try
         {
             await _stream.DisposeAsync();

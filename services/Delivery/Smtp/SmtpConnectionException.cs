@@ -11,4 +11,7 @@ internal sealed class SmtpConnectionException(string status, string reply, bool 
     public string Reply { get; } = reply;
 
     public bool IsTimeout { get; } = isTimeout;
+
+    /// <summary>It is about what we lack ourselves, and says nothing of the far end.</summary>
+    public bool IsOurs { get; init; }
 }

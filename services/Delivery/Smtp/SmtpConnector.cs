@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Tls;
@@ -17,23 +15,28 @@ namespace MailPipeline.Delivery.Smtp;
 /// <param name="Tls">Under what TLS it is, or failed to be.</param>
 /// <param name="IsAskedToSlowDown">It answered that it wants fewer connections, or none now.</param>
 internal sealed record ConnectResult(
-    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, AttemptTls Tls, bool IsUnreachable = false, bool IsAskedToSlowDown = false);
+    SmtpClientConnection? Connection, string RemoteHost, string Status, string Reply, AttemptTls Tls, bool IsUnreachable = false, bool IsAskedToSlowDown = false)
+{
+    /// <summary>Which of the addresses that it is about.</summary>
+    public required IPAddress Address { get; init; }
+
+    /// <summary>It is about what we lack ourselves: the host was not spoken to.</summary>
+    public bool IsOurs { get; init; }
+
+    /// <summary>Others of the addresses that could not be connected to.</summary>
+    public IReadOnlyList<(IPAddress Address, SmtpConnectionException Error)> Failed { get; init; } = [];
+}
 
 /// <summary>
 /// From an address to a connection that is ready for MAIL: connect, greeting, EHLO or HELO, STARTTLS, EHLO, and AUTH where the host knows us
 /// by name.
 /// </summary>
 internal sealed class SmtpConnector(
-    IOptions<DeliveryOptions> options, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TlsExporter exporter,
+    IOptions<DeliveryOptions> options, Dialer dialer, DeliveryTelemetry telemetry, ClearTextLog clearText, TrustedRoots roots, TlsResults results, BrokenTls broken, TlsExporter exporter,
     LoginLog logins, TimeProvider time)
 {
     private const int Ready = 220;
     private const int Okay = 250;
-
-    /// <summary>TCP_NOTSENT_LOWAT of Linux.</summary>
-    private const int TcpUnsentLowMark = 25;
-
-    private const int MostUnsentBytes = 128 * 1024;
 
     private const int MostDistrusted = 20_000;
 
@@ -49,31 +52,49 @@ internal sealed class SmtpConnector(
     /// <summary>Far ends that offered PIPELINING lately and lost the thread over commands that travelled together.</summary>
     private readonly RecentEvents _brokenPipelining = new(MostDistrusted, s_distrustTime, time);
 
-    /// <param name="giveUp">Ends the attempt as one that failed.</param>
+    /// <summary>The first of the addresses of one host that can be connected to (<see cref="AddressRace"/>), up to MAIL.</summary>
+    /// <param name="addresses">In the order in which they are to be tried.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public async Task<ConnectResult> ConnectAsync(
-        TargetHost host, IPAddress address, CancellationToken giveUp, CancellationToken cancellationToken)
+        DialPlan plan, IReadOnlyList<IPAddress> addresses, CancellationToken cancellationToken)
     {
-        EndPoint endPoint = host.IsSocket ? new UnixDomainSocketEndPoint(host.Name) : new IPEndPoint(address, host.Port);
-        var remote = host.IsSocket ? host.Name : $"{host.Name}[{address}]:{host.Port}";
-        // What is known by its address alone is not named twice.
-        var peer = HostAddress.TryParse(host.Name, out _) ? $"{endPoint}" : remote;
-        var attempt = new Attempt(host, endPoint, remote, peer, TlsChoice.Of(host.Tls, host.Tlsa));
+        if (addresses is [var alone])
+            return await ConnectAsync(plan, alone, cancellationToken);
+        Task<Dialled> OpenAsync(IPAddress address, CancellationToken lost) => dialer.OpenAsync(plan, address, lost, cancellationToken);
+        var race = plan.IsCounted
+            ? await AddressRace.RunOneByOneAsync(addresses, OpenAsync, _options.ConnectionAttemptDelay, time)
+            : await AddressRace.RunAsync(addresses, OpenAsync, _options.ConnectionAttemptDelay, dialled => dialled.Close(), time);
+        foreach (var _ in race.Failed)
+            telemetry.Handshake("connect", "none");
+        telemetry.Raced(race.Winner is not { } won ? "none" : won.Address.Equals(addresses[0]) ? "first" : "other");
+        if (race.Winner is var (winner, dialled))
+            return await ConnectAsync(plan, winner, cancellationToken, dialled) with { Failed = race.Failed };
+        // What a host has done says more than what we lack.
+        var last = race.Failed.LastOrDefault(failure => !failure.Error.IsOurs, race.Failed[^1]);
+        return Failed(new Attempt(plan, last.Address), last.Error) with { Failed = [.. race.Failed.Where(failure => failure != last)] };
+    }
+
+    /// <param name="dialled">Null: it is still to be connected to.</param>
+    /// <inheritdoc cref="ConnectAsync(DialPlan, IReadOnlyList{IPAddress}, CancellationToken)"/>
+    public async Task<ConnectResult> ConnectAsync(DialPlan plan, IPAddress address, CancellationToken cancellationToken, Dialled? dialled = null)
+    {
+        var host = plan.Host;
+        var attempt = new Attempt(plan, address) { Dialled = dialled };
         // Where TLS failed a moment ago it would fail again. Never where a policy has a say.
         if (attempt.MayBeClear && broken.Has(host.Name, address))
             attempt = attempt with { IsClear = true, TlsFault = "TLS failed here a moment ago" };
-        var result = await TryAsync(attempt, giveUp, cancellationToken);
+        var result = await TryAsync(attempt, cancellationToken);
         Note(attempt, address);
         // RFC 7435: opportunistic means better in clear than not at all, but over a new connection.
         if (result.Connection is null && attempt is { TlsFailed: true, MayBeClear: true, IsClear: false })
         {
             broken.Note(host.Name, address);
-            attempt = attempt with { IsClear = true, TlsFault = result.Reply };
-            result = await TryAsync(attempt, giveUp, cancellationToken);
+            attempt = attempt with { IsClear = true, TlsFault = result.Reply, Dialled = null };
+            result = await TryAsync(attempt, cancellationToken);
         }
 
         if (result.Connection is not null && attempt.TlsFault is { } cause)
-            clearText.Write(host.Name, remote, cause);
+            clearText.Write(host.Name, attempt.Remote, cause);
         return result;
     }
 
@@ -95,19 +116,19 @@ internal sealed class SmtpConnector(
     // RFC 5321 §4.1.3: a machine without a domain name gives its address.
     private static string HelloName(string name) => HostAddress.TryParse(name, out var address) ? HostAddress.Literal(address) : name;
 
-    private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
+    private async Task<ConnectResult> TryAsync(Attempt attempt, CancellationToken cancellationToken)
     {
         var step = "connect";
         SmtpClientConnection? connection = null;
         try
         {
-            var socket = await OpenAsync(attempt, giveUp, cancellationToken);
-            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time)
+            var (socket, source) = attempt.Dialled ?? await dialer.OpenAsync(attempt.Plan, attempt.Address, CancellationToken.None, cancellationToken);
+            connection = new SmtpClientConnection(socket, attempt.Remote, attempt.Peer, time, source)
             {
                 IsLmtp = attempt.Host.IsLmtp, FellBackToClear = attempt.TlsFault is not null, Host = attempt.Host, Security = attempt.Describe(null),
             };
             using var abort = cancellationToken.UnsafeRegister(state => ((SmtpClientConnection)state!).Abort(), connection);
-            using var late = giveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
+            using var late = attempt.Plan.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
 
             if (attempt.Host.HasImplicitTls)
             {
@@ -118,28 +139,28 @@ internal sealed class SmtpConnector(
             step = "greeting";
             var greeting = await connection.ReadReplyAsync(SmtpClientConnection.Greeting, _options.Timeouts.Greeting);
             if (greeting.Code != Ready)
-                return Refused(connection, step, greeting);
+                return await RefusedAsync(connection, attempt, step, greeting);
 
             step = "hello";
             if (await HelloAsync(connection) is { } refusal)
-                return Refused(connection, step, refusal);
+                return await RefusedAsync(connection, attempt, step, refusal);
 
             step = "tls";
             if (await SecureAsync(connection, attempt) is { } reply)
-                return Refused(connection, step, reply);
+                return await RefusedAsync(connection, attempt, step, reply);
 
             step = "auth";
             if (attempt.Host.Smarthost is { } smarthost && await SmarthostLogin.TryAsync(connection, smarthost, exporter, _options.Timeouts.Hello) is { } fault)
             {
                 logins.Write(fault);
-                return Refused(connection, step, fault.Status, fault.Text);
+                return await RefusedAsync(connection, attempt, step, fault.Status, fault.Text);
             }
 
             connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
             connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);
             connection.TakesPipelining = _options.Pipelining && connection.Capabilities.Pipelining && !_brokenPipelining.Has(attempt.Remote);
             telemetry.Handshake("ready", connection.Tls);
-            return new ConnectResult(connection, attempt.Remote, "", "", connection.Security);
+            return new ConnectResult(connection, attempt.Remote, "", "", connection.Security) { Address = attempt.Address };
         }
         catch (SmtpConnectionException error)
         {
@@ -150,7 +171,7 @@ internal sealed class SmtpConnector(
             attempt.TlsFailed |= step == "tls";
             if (attempt.TlsFailed)
                 attempt.Result ??= attempt.FaultType;
-            return new ConnectResult(null, attempt.Remote, error.Status, error.Reply, attempt.Describe(null), IsUnreachable: !giveUp.IsCancellationRequested);
+            return Failed(attempt, error);
         }
         catch when (connection is not null)
         {
@@ -159,70 +180,32 @@ internal sealed class SmtpConnector(
         }
     }
 
-    private async Task<Socket> OpenAsync(Attempt attempt, CancellationToken giveUp, CancellationToken cancellationToken)
-    {
-        Socket? socket = null;
-        var started = time.GetTimestamp();
-        using var timeout = new CancellationTokenSource(_options.Timeouts.Connect, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, giveUp, timeout.Token);
-        try
+    private static ConnectResult Failed(Attempt attempt, SmtpConnectionException error) =>
+        new(null, attempt.Remote, error.Status, error.Reply, attempt.Describe(null), IsUnreachable: !error.IsOurs && !attempt.Plan.GiveUp.IsCancellationRequested)
         {
-            socket = new Socket(attempt.EndPoint.AddressFamily, SocketType.Stream, attempt.Host.IsSocket ? ProtocolType.Unspecified : ProtocolType.Tcp);
-            if (!attempt.Host.IsSocket)
-            {
-                socket.NoDelay = true;
-                KeepLittleUnsent(socket);
-            }
+            Address = attempt.Address,
+            IsOurs = error.IsOurs,
+        };
 
-            await socket.ConnectAsync(attempt.EndPoint, either.Token);
-            return socket;
-        }
-        catch (Exception error) when (error is SocketException or OperationCanceledException)
-        {
-            socket?.Dispose();
-            cancellationToken.ThrowIfCancellationRequested();
-            var text = error is SocketException failure ? ConnectionFault.OfConnect(failure, attempt.Peer)
-                : timeout.IsCancellationRequested ? ConnectionFault.ConnectTimeout(attempt.Peer, _options.Timeouts.Connect)
-                : ConnectionFault.GivenUp(attempt.Peer, "no answer to the connection", time.GetElapsedTime(started));
-            throw new SmtpConnectionException("4.4.1", text, isTimeout: error is OperationCanceledException, error);
-        }
-    }
-
-    /// <summary>
-    /// The system would take some megabytes of a message in the place of a far end that takes nothing, and its final dot with them: nobody
-    /// would know how far it came, and a message that never arrived would count as uncertain.
-    /// </summary>
-    private static void KeepLittleUnsent(Socket socket)
-    {
-        if (!OperatingSystem.IsLinux())
-            return;
-        try
-        {
-            Span<byte> bytes = stackalloc byte[sizeof(int)];
-            MemoryMarshal.Write(bytes, MostUnsentBytes);
-            socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, TcpUnsentLowMark, bytes);
-        }
-        catch (SocketException)
-        {
-            // A system without it, such as a sandbox; the time of the final dot bounds it all the same.
-        }
-    }
-
-    private ConnectResult Refused(SmtpClientConnection connection, string step, SmtpReply reply)
+    private async Task<ConnectResult> RefusedAsync(SmtpClientConnection connection, Attempt attempt, string step, SmtpReply reply)
     {
         // Whatever a host answers before MAIL is about the host, not about the mail: another may take it, or this one later.
-        return Refused(connection, step, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply)) with
+        return await RefusedAsync(connection, attempt, step, RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply)) with
         {
             // Of STARTTLS the reply says something of TLS; RFC 3207 §4.
             IsAskedToSlowDown = step != "tls" && SlowDown.IsAskedFor(reply, step: null, isFirst: true),
         };
     }
 
-    private ConnectResult Refused(SmtpClientConnection connection, string step, string status, string text)
+    private async Task<ConnectResult> RefusedAsync(SmtpClientConnection connection, Attempt attempt, string step, string status, string text)
     {
         telemetry.Handshake(step, connection.Tls);
-        _ = connection.QuitAsync();
-        return new ConnectResult(null, connection.RemoteHost, status, text, connection.Security);
+        // Where connections are counted the next address is not dialled beside this one.
+        if (attempt.Plan.IsCounted)
+            await connection.QuitSoonAsync();
+        else
+            _ = connection.QuitAsync();
+        return new ConnectResult(null, connection.RemoteHost, status, text, connection.Security) { Address = attempt.Address };
     }
 
     /// <summary>Null when the far end knows us; its refusal otherwise.</summary>
@@ -230,7 +213,8 @@ internal sealed class SmtpConnector(
     {
         var timeout = _options.Timeouts.Hello;
         var hello = connection.IsLmtp ? "LHLO" : "EHLO";
-        await connection.WriteLineAsync($"{hello} {_name}", timeout);
+        var name = connection.Source is { Source.HostName: { Length: > 0 } own } ? HelloName(own) : _name;
+        await connection.WriteLineAsync($"{hello} {name}", timeout);
         await connection.FlushAsync(timeout);
         var reply = await connection.ReadReplyAsync(hello, timeout);
         if (reply.Code == Okay)
@@ -242,7 +226,7 @@ internal sealed class SmtpConnector(
         // RFC 5321 §3.2: a server without extensions refuses EHLO and knows HELO; one of LMTP knows neither (RFC 2033 §4.1).
         if (reply.Code / 100 != 5 || connection.IsLmtp)
             return reply;
-        await connection.WriteLineAsync($"HELO {_name}", timeout);
+        await connection.WriteLineAsync($"HELO {name}", timeout);
         await connection.FlushAsync(timeout);
         reply = await connection.ReadReplyAsync("HELO", timeout);
         connection.Capabilities = EhloCapabilities.None;
@@ -294,8 +278,19 @@ internal sealed class SmtpConnector(
             attempt.Result = TlsFailures.Other;
     }
 
-    private sealed record Attempt(TargetHost Host, EndPoint EndPoint, string Remote, string Peer, TlsChoice Choice)
+    private sealed record Attempt(DialPlan Plan, IPAddress Address)
     {
+        public TargetHost Host => Plan.Host;
+
+        public string Remote { get; } = Plan.RemoteOf(Address);
+
+        public string Peer { get; } = Plan.PeerOf(Address);
+
+        public TlsChoice Choice { get; } = TlsChoice.Of(Plan.Host.Tls, Plan.Host.Tlsa);
+
+        /// <summary>A connection that was made already.</summary>
+        public Dialled? Dialled { get; init; }
+
         /// <summary>STARTTLS is not asked for, although it may be.</summary>
         public bool IsClear { get; init; }
 
@@ -304,7 +299,7 @@ internal sealed class SmtpConnector(
         /// <param name="host">A name, or an address.</param>
         public bool Is(string host) =>
             host.Equals(Host.Name, StringComparison.OrdinalIgnoreCase)
-            || (EndPoint is IPEndPoint { Address: var address } && HostAddress.TryParse(host, out var other) && address.Equals(other));
+            || (!Host.IsSocket && HostAddress.TryParse(host, out var other) && Address.Equals(other));
 
         /// <summary>Why the dialogue goes on in clear although the far end offers TLS; null when it does not.</summary>
         public string? TlsFault { get; set; }

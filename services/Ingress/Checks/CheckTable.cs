@@ -17,6 +17,7 @@ internal sealed class CheckTable
         ConnectionLimitCheck connectionLimit,
         MessageLimitCheck messageLimit,
         RecipientLimitCheck recipientLimit,
+        SenderQueueCheck senderQueue,
         ClientInquiryCheck clientInquiry,
         EarlyTalkerCheck earlyTalker,
         ClientNameCheck clientName,
@@ -77,6 +78,8 @@ internal sealed class CheckTable
             new(CheckStage.Recipient, "return_path", ListenerKinds.All, returnPath),
             new(CheckStage.Recipient, "relay", ListenerKinds.All, relay),
             new(CheckStage.Recipient, "local_recipient", ListenerKinds.All, localRecipient),
+            // What is put off for it does not count as a recipient of a limit.
+            new(CheckStage.Recipient, "sender_queue", settings.PolicyAskedOn, senderQueue),
             // What it puts off counts: each is a row in storage.
             new(CheckStage.Recipient, "recipient_limit", settings.PolicyAskedOn, recipientLimit),
             new(CheckStage.Recipient, "greylist", settings.PolicyAskedOn, greylist),

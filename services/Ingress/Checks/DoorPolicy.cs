@@ -1,3 +1,5 @@
+using MailPipeline.Mail;
+
 namespace MailPipeline.Ingress.Checks;
 
 /// <summary>What the policy says, in the form in which checks ask it; null where a check is off.</summary>
@@ -20,5 +22,16 @@ internal sealed class DoorPolicy(PolicyOptions options)
     /// <summary>The limits of what is counted.</summary>
     public IReadOnlyList<LimitOptions> LimitsOf(LimitWhat what) => _limits[(int)what];
 
+    /// <summary>So many recipients of a sender may wait; 0: as many as come. Null: nobody is bounded.</summary>
+    public NameTable<long>? SenderQueues { get; } = options.SenderQueues.Count > 0 ? TableOf(options.SenderQueues) : null;
+
     public Greylisting? Greylisting { get; } = options.Greylisting.IsOn ? new(options.Greylisting) : null;
+
+    private static NameTable<long> TableOf(IEnumerable<SenderQueueOptions> senders)
+    {
+        var table = new NameTable<long>();
+        foreach (var (i, sender) in senders.Index())
+            table.Add(SenderPattern.Key(sender.From), i, sender.MaxRecipients ?? 0);
+        return table;
+    }
 }

@@ -10,6 +10,7 @@ public sealed class PolicyOptions
     internal const string SectionName = "Policy";
 
     private const int MaxLimits = 100;
+    private const int MaxSenderQueues = 10_000;
 
     public DnsListOptions DnsLists { get; init; } = new();
 
@@ -21,12 +22,16 @@ public sealed class PolicyOptions
 
     public IList<LimitOptions> Limits { get; init; } = [];
 
+    /// <summary>How much of single senders may wait here: the first that fits.</summary>
+    public IList<SenderQueueOptions> SenderQueues { get; init; } = [];
+
     internal void Validate(IEnumerable<ListenerOptions> listeners, List<string> failures)
     {
         DnsLists.Validate($"{SectionName}:{nameof(DnsLists)}", listeners, failures);
         ClientHost.Validate($"{SectionName}:{nameof(ClientHost)}", listeners, failures);
         EarlyTalkers.Validate($"{SectionName}:{nameof(EarlyTalkers)}", listeners, failures);
         Greylisting.Validate($"{SectionName}:{nameof(Greylisting)}", listeners, failures);
+        ValidateSenderQueues(failures);
         // Each is a bucket that is looked at for each message.
         if (Limits.Count > MaxLimits)
             failures.Add($"{SectionName}:{nameof(Limits)} has {Limits.Count} entries; it may have {MaxLimits}");
@@ -35,6 +40,20 @@ public sealed class PolicyOptions
             Limits[i].Validate($"{SectionName}:{nameof(Limits)}:{i}", listeners, failures);
             if (Limits.Take(i).Any(other => other.Name == Limits[i].Name))
                 failures.Add($"{SectionName}:{nameof(Limits)}:{i}:Name is '{Limits[i].Name}', as that of another limit; each must have a name of its own");
+        }
+    }
+
+    private void ValidateSenderQueues(List<string> failures)
+    {
+        var setting = $"{SectionName}:{nameof(SenderQueues)}";
+        if (SenderQueues.Count > MaxSenderQueues)
+            failures.Add($"{setting} has {SenderQueues.Count} entries; it may have {MaxSenderQueues}");
+        var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        for (var i = 0; i < SenderQueues.Count; i++)
+        {
+            SenderQueues[i].Validate($"{setting}:{i}", failures);
+            if (!names.Add(SenderQueues[i].From))
+                failures.Add($"{setting}:{i}:From is '{SenderQueues[i].From}', as that of an entry before; each must have its own");
         }
     }
 

@@ -12,6 +12,12 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>Of the permit (<see cref="SitePermit.Epoch"/>).</summary>
     public long SiteEpoch { get; init; }
 
+    /// <summary>Under which name its sender's rate is kept (<see cref="SenderRate"/>), by whose permit it goes; null: it needs none.</summary>
+    public string? Sender { get; init; }
+
+    /// <summary>Of that permit.</summary>
+    public long SenderEpoch { get; init; }
+
     /// <summary>Its connection is counted, and not kept for whatever batch follows on its worker.</summary>
     public bool EndsConnection { get; init; }
 

@@ -38,7 +38,10 @@ internal sealed class DomainDispatch(
     private bool _isRunning;
     private bool _runAgain;
 
-    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules);
+    /// <summary>Flows that are read by themselves in one go.</summary>
+    private const int MostTails = 8;
+
+    public DomainQueue Queue { get; } = new(options.Value, policy.Schedules, policy.Senders);
 
     public DomainSite Site => site;
 
@@ -70,11 +73,12 @@ internal sealed class DomainDispatch(
                 _runAgain = false;
                 LeaveWhatHasNoWorkers();
                 await LoadAsync(domain);
-                while (CanSend && await SendBatchAsync(domain))
+                while (CanSend && !WantsTails && await SendBatchAsync(domain))
                 {
                 }
             }
-            while (_runAgain || (Queue.WantsMore(time.GetUtcNow()) && CanSend));
+            while (_runAgain || (CanSend && (WantsTails || Queue.WantsMore(time.GetUtcNow()))));
+            AskSenders(domain);
         }
         finally
         {
@@ -135,6 +139,25 @@ internal sealed class DomainDispatch(
         await RunAsync(domain);
     }
 
+    /// <summary>The rate of a sender lets him go on. False: nobody waits here for it.</summary>
+    public bool TryUseOfSender(string flow, SitePermit permit)
+    {
+        if (site.Senders.Take(flow, permit) is null)
+            return false;
+        Queue.Permit(flow, isPermitted: true);
+        return true;
+    }
+
+    /// <summary>Permits of senders that are of no use here are others'; what got lost is asked for again.</summary>
+    public void TickSenders(string domain)
+    {
+        var (gone, again) = site.Senders.Tick(domain, Queue.HasPaced);
+        foreach (var flow in gone)
+            Queue.Permit(flow, isPermitted: false);
+        foreach (var (flow, ask) in again)
+            _ = AskSenderAsync(domain, flow, ask);
+    }
+
     /// <summary>The site rests, and the domain with it.</summary>
     public async Task FollowAsync(string domain, SiteRest rest)
     {
@@ -147,7 +170,7 @@ internal sealed class DomainDispatch(
     /// <param name="isOver">Whoever had it has it no more, and nobody else will.</param>
     public void TakeBack(string domain, Batch batch, bool isOver = false)
     {
-        if (isOver || batch.SiteEpoch == 0)
+        if (isOver || batch is { SiteEpoch: 0, SenderEpoch: 0 })
             site.GiveBack(domain, batch.Id, ConnectionEnd.Unknown);
         else
             site.Leave(batch.Id);
@@ -167,6 +190,42 @@ internal sealed class DomainDispatch(
     private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
         && !(site.IsWaiting && Queue.NextRoute == RecipientRoute.Remote);
 
+    /// <summary>Somebody who has more in storage has next to nobody here.</summary>
+    private bool WantsTails => _only is null && Queue.NextTail(time.GetUtcNow()) is not null;
+
+    /// <summary>Of each sender with a rate who has somebody here, and could have him sent now.</summary>
+    private void AskSenders(string domain)
+    {
+        if (pause.IsPaused || site.IsWaiting || !IsOpen(RecipientRoute.Remote) || !Queue.MayAskSenders(time.GetUtcNow()))
+            return;
+        foreach (var (flow, count) in Queue.Unpermitted)
+        {
+            if (!site.Senders.MayAsk(flow))
+                continue;
+            site.Senders.Begin(flow);
+            _ = AskSenderAsync(domain, flow, new SiteAsk(domain, BatchId: 0, Math.Min(count, options.Value.BatchRecipients), Insists: false));
+        }
+    }
+
+    /// <summary>Others go on meanwhile.</summary>
+    private async Task AskSenderAsync(string domain, string flow, SiteAsk ask)
+    {
+        try
+        {
+            if (ask.BatchId == 0)
+                ask = ask with { BatchId = await store.NextBatchIdAsync(CancellationToken.None) };
+            if (await site.Senders.AskAsync(flow, ask) is null)
+                return;
+            Queue.Permit(flow, isPermitted: true);
+            await RunAsync(domain);
+        }
+        catch (StorageUnavailableException)
+        {
+            // The next tick goes on, and says so if it is away still.
+            site.Senders.StopAsking(flow);
+        }
+    }
+
     private void ApplyLimits(string domain)
     {
         var current = policy.Current;
@@ -175,6 +234,7 @@ internal sealed class DomainDispatch(
         _applied = current;
         Queue.SetLimits(current.OfDomain(domain), time.GetUtcNow());
         Queue.SetSchedules(policy.Schedules);
+        Queue.SetSenders(policy.Senders);
     }
 
     /// <summary>This route has workers, for this domain as it stands.</summary>
@@ -219,18 +279,19 @@ internal sealed class DomainDispatch(
     {
         var now = time.GetUtcNow();
         var wantsMore = Queue.WantsMore(now);
-        if (pause.IsPaused || !(wantsMore || Queue.WantsFlows(now)))
+        if (pause.IsPaused || !(wantsMore || WantsTails || Queue.WantsFlows(now)))
             return;
         var waiting = Queue.Waiting;
-        if (wantsMore)
+        if (wantsMore && !(Queue.ReadsFlowsOnly && _only is null))
         {
             var room = Queue.RoomInOrder;
             var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
             foreach (var (route, count) in Queue.Load(due, room))
                 CountUnderWay(route, -count);
         }
-        if (Queue.MoreInStore)
+        if (Queue.MoreInStore && (wantsMore || Queue.WantsFlows(now)))
             await LoadFlowsAsync(domain, now);
+        await LoadTailsAsync(domain, now);
         var found = Queue.Waiting - waiting;
         _found += found;
         _waitsForWorkers &= found == 0;
@@ -249,15 +310,27 @@ internal sealed class DomainDispatch(
         if (room == 0 || _only is not null)
             return;
         var (from, after, alone) = Queue.NextFlows;
-        var (recipients, next) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
-        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now))
+        var (recipients, next, ofEach) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now, ofEach))
             CountUnderWay(route, -count);
+    }
+
+    /// <summary>Whoever has more in storage does not lose his turns because others fill the window.</summary>
+    private async Task LoadTailsAsync(string domain, DateTimeOffset now)
+    {
+        for (var read = 0; read < MostTails && _only is null && Queue.NextTail(now) is var (flow, after, most); read++)
+        {
+            var recipients = await flows.ListDueOfAsync(domain, flow, now, after, most, CancellationToken.None);
+            foreach (var (route, count) in Queue.LoadTail(flow, recipients, most))
+                CountUnderWay(route, -count);
+        }
     }
 
     /// <summary>False: nothing more can be sent now.</summary>
     private async Task<bool> SendBatchAsync(string domain)
     {
-        var batchId = await store.NextBatchIdAsync(CancellationToken.None);
+        if (Queue.NextPermitted is not { } flow || site.Senders.FindOf(flow) is not { BatchId: var batchId })
+            batchId = await store.NextBatchIdAsync(CancellationToken.None);
         if (!CanSend)
             return false;
         SitePermit? permit = null;
@@ -303,8 +376,11 @@ internal sealed class DomainDispatch(
 
     private Batch? TakeBatch(long batchId, SitePermit? permit)
     {
-        if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit) is not { } batch)
+        var sender = site.Senders.Find(batchId);
+        if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit, sender) is not { } batch)
             return null;
+        if (sender is not null)
+            site.Senders.Use(sender);
         CountUnderWay(batch.Route, batch.Recipients.Length);
         return batch;
     }

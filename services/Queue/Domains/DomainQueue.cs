@@ -9,7 +9,8 @@ namespace MailPipeline.Queue.Domains;
 /// once, and whether the domain backs off. Pure: time comes in, decisions come out.
 /// </summary>
 /// <param name="schedules">Those of this moment.</param>
-internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
+/// <param name="senders">The same of weights and rates.</param>
+internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules, SenderPolicy senders)
 {
     /// <summary>Recipients with which a domain that could not be reached is tried again.</summary>
     private const int ProbeRecipients = 2;
@@ -17,7 +18,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     private static readonly TimeSpan s_firstSetback = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_longestSetback = TimeSpan.FromSeconds(30);
 
-    private readonly DomainWindow _window = new(options.WindowRecipients);
+    private readonly DomainWindow _window = new(options.WindowRecipients, options.BatchRecipients, senders);
     private readonly BatchesUnderWay _underWay = new(options.BatchTimeout);
     private readonly Dictionary<string, GrowingPause> _setbacks = [];
     private readonly MessageRate _rate = new();
@@ -39,7 +40,22 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     public int RoomForFlows => _window.RoomForFlows;
 
     /// <summary>From where, and beyond what, flows are read next.</summary>
-    public (string From, DuePlace After, string? Alone) NextFlows => (_window.FlowsFrom, _window.ReadTo, _window.Alone);
+    public (string From, DuePlace After, string? Alone) NextFlows =>
+        _window.ReadsFlowsOnly ? (_window.FlowsFrom, default, null) : (_window.FlowsFrom, _window.ReadTo, _window.Alone);
+
+    /// <summary>Nothing is read in order of time: too much of it waits for the rate of its sender.</summary>
+    public bool ReadsFlowsOnly => _window.ReadsFlowsOnly;
+
+    /// <summary>A flow that has more in storage and is to be read by itself, so that it does not run out here; null: there is none.</summary>
+    public (string Flow, DuePlace After, int Most)? NextTail(DateTimeOffset now) => BacksOff(now) ? null : _window.NextTail;
+
+    /// <summary>Flows that wait for a permit of their sender's rate, and with how many recipients.</summary>
+    public IEnumerable<(string Flow, int Count)> Unpermitted => _window.Unpermitted;
+
+    /// <summary>Somebody of the flow waits here for whom such a permit is needed.</summary>
+    public bool HasPaced(string flow) => _window.HasPaced(flow);
+
+    public void Permit(string flow, bool isPermitted) => _window.Permit(flow, isPermitted);
 
     public bool IsIdle => _window.Count == 0 && _underWay.Count == 0;
 
@@ -72,6 +88,9 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 
     /// <summary>What is said of times has changed.</summary>
     public void SetSchedules(ScheduleTable current) => _schedules = current;
+
+    /// <summary>The same of weights and rates of senders.</summary>
+    public void SetSenders(SenderPolicy current) => _window.SetSenders(current);
 
     /// <summary>
     /// Its site rests, and until then there is no use in trying: it waits as one that could not be reached does, and begins as carefully. True:
@@ -129,11 +148,20 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
 
     /// <summary>Takes some due and unclaimed recipients of each flow, whatever is before them in storage.</summary>
     /// <param name="nextFlow">From which on flows are read the next time.</param>
+    /// <param name="ofEach">So many were asked for of each.</param>
     /// <returns>As of <see cref="Load"/>.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach = int.MaxValue)
     {
         var handedBack = TakeOut(recipients);
-        _window.LoadFlows(recipients, nextFlow, now);
+        _window.LoadFlows(recipients, nextFlow, now, ofEach);
+        return handedBack;
+    }
+
+    /// <summary>The same of one flow, behind what was read of it before.</summary>
+    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor)
+    {
+        var handedBack = TakeOut(recipients);
+        _window.LoadTail(flow, recipients, askedFor);
         return handedBack;
     }
 
@@ -150,7 +178,8 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     /// <summary>The next batch, or null: nobody waits, enough are under way, or the domain backs off.</summary>
     /// <param name="site">Where it may go (<see cref="Batch.Site"/>).</param>
     /// <param name="permit">Of that site; null: none is needed.</param>
-    public Batch? TryTakeBatch(long batchId, DateTimeOffset now, string? site = null, SitePermit? permit = null)
+    /// <param name="sender">Whose batch it is to be, by a permit of his rate; null: that of those whose turn it is, and who need none.</param>
+    public Batch? TryTakeBatch(long batchId, DateTimeOffset now, string? site = null, SitePermit? permit = null, SenderPermit? sender = null)
     {
         if (!CanSend(now) || _window.Next is not { } next)
             return null;
@@ -158,9 +187,19 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         var isRemote = next.Route == RecipientRoute.Remote;
         var most = probe && isRemote ? ProbeRecipients : options.BatchRecipients;
         var messages = isRemote ? Math.Min(MostMessages(now), permit?.Messages ?? int.MaxValue) : int.MaxValue;
+        if (sender is not null)
+            messages = Math.Min(messages, sender.Messages);
         if (messages <= 0)
             return null;
-        var batch = new Batch(batchId, next.Route, _window.Take(most, next.Route, messages), probe);
+        var taken = sender is null ? _window.Take(most, next.Route, messages) : isRemote ? _window.TakeOf(sender.Flow, most, messages) : [];
+        if (taken.Length == 0)
+        {
+            // Whose turn it seemed to be has no permit.
+            if (sender is null && NextPermitted is { } unpermitted)
+                _window.Permit(unpermitted, isPermitted: false);
+            return null;
+        }
+        var batch = new Batch(batchId, next.Route, taken, probe) { Sender = sender?.Key, SenderEpoch = sender?.Epoch ?? 0 };
         if (isRemote)
         {
             var isCounted = _limits != DestinationLimits.None || permit is { IsLimited: true };
@@ -168,7 +207,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
             {
                 Site = site, SiteEpoch = permit?.Epoch ?? 0, EndsConnection = isCounted, MayKeep = isCounted && permit is { MayKeep: true }, Kept = permit?.Kept,
                 MessagesPerConnection = Least(_limits.MessagesPerConnection ?? 0, permit?.MessagesPerConnection ?? 0),
-                IsPaced = _rate.IsSet || permit is { IsPaced: true },
+                IsPaced = _rate.IsSet || permit is { IsPaced: true } || sender is not null,
             };
             if (_rate.IsSet)
                 _rate.Take(batch.Messages);
@@ -182,8 +221,15 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
         NextEndpoint is { } endpoint && !BacksOff(now) && !IsSetBack(endpoint, now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : Math.Min(_allowed, Cap))
         && (NextRoute != RecipientRoute.Remote || _rate.Room(now) > 0);
 
+    /// <summary>Who has a permit of his rate would have his turn soon: only then is it worth asking for.</summary>
+    public bool MayAskSenders(DateTimeOffset now) =>
+        !BacksOff(now) && !IsSetBack(EndpointOf(RecipientRoute.Remote), now) && _underWay.Count < (Backoff.Failures > 0 ? 1 : Math.Min(_allowed, Cap)) && _rate.Room(now) > 0;
+
     /// <summary>The route of the next batch; null when nobody waits.</summary>
     public RecipientRoute? NextRoute => _window.Next?.Route;
+
+    /// <summary>Whose turn it is by a permit of his rate; null: it is that of one who needs none.</summary>
+    public string? NextPermitted => _window.Next is { Route: RecipientRoute.Remote } next && _window.HasPaced(next.Flow) ? next.Flow : null;
 
     /// <summary>So many messages at most are wanted in the next batch to other systems.</summary>
     public int MostMessages(DateTimeOffset now) => Math.Min(
@@ -268,7 +314,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     /// answers is believed of a batch under way only, because an old report may come when much has happened since.
     /// </summary>
     public static bool SaysSomething(AttemptReport report, bool isUnderWay) =>
-        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
+        (isUnderWay || report.Unreachable) && report.Results.Any(result => result.IsOfHosts);
 
     /// <summary>Draws the conclusion for the domain. Returns true when its back-off changed and must be stored.</summary>
     /// <param name="domain">Its name.</param>
@@ -298,7 +344,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     /// <summary>Forgets who waits here: they wait in storage, and are read again when they can be handed out.</summary>
     public void LeaveToStore()
     {
-        _window.Remove(_ => true);
+        _window.LeaveToStore(_ => true);
         NoteMoreInStore();
     }
 
@@ -306,7 +352,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules)
     /// Forgets who waits here for workers of this route. The place up to which storage was read stays: they are read again when there are
     /// workers, not before, and that is for the caller to say.
     /// </summary>
-    public void LeaveToStore(RecipientRoute route) => _window.Remove(recipient => recipient.Route == route);
+    public void LeaveToStore(RecipientRoute route) => _window.LeaveToStore(recipient => recipient.Route == route);
 
     /// <summary>Batches of which nothing has been heard for longer than they may take to be claimed.</summary>
     public List<Batch> Overdue(DateTimeOffset now) => _underWay.Overdue(now);

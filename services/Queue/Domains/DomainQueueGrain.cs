@@ -76,6 +76,13 @@ internal sealed partial class DomainQueueGrain(
     public Task<bool> TakePermitAsync(string site, SitePermit permit)
     {
         _idleTicks = 0;
+        if (SenderRate.FlowOf(site) is { } flow)
+        {
+            var isUsed = dispatch.TryUseOfSender(flow, permit);
+            if (isUsed)
+                _ = DispatchUnawaitedAsync();
+            return Task.FromResult(isUsed);
+        }
         if (dispatch.TryUse(Domain, site, permit) is not { } sending)
             return Task.FromResult(false);
         _ = DispatchUnawaitedAsync(sending);
@@ -157,7 +164,7 @@ internal sealed partial class DomainQueueGrain(
         var messages = batch is { IsPaced: true } ? batch.Messages : 0;
         if (messages > 0)
             _queue.NoteSent(messages, sent, time.GetUtcNow());
-        var hasTried = report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted);
+        var hasTried = report.Results.Any(result => result.IsOfHosts);
         // An old report may come when much has happened since.
         var state = hasTried && batch is not null ? report.SiteState : SiteState.Unsaid;
         var reply = state is SiteState.SlowDown or SiteState.Unreachable
@@ -174,7 +181,7 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>How long before the end of its batch each message was sent, by the worker's own clock.</summary>
     private static TimeSpan[] SentIn(AttemptReport report)
     {
-        var sent = report.Results.Where(result => result.Outcome != AttemptOutcome.NotAttempted)
+        var sent = report.Results.Where(result => result.IsOfHosts)
             .GroupBy(result => RecipientIds.MessageId(result.RecipientId), result => result.FinishedAt, (_, at) => at.Max()).ToArray();
         return sent.Length == 0 ? [] : Array.ConvertAll(sent, at => sent.Max() - at);
     }
@@ -187,7 +194,8 @@ internal sealed partial class DomainQueueGrain(
         EndPermit(report, batch);
         if (report.Results.Any(result => result.Outcome != AttemptOutcome.NotAttempted))
             ForgetSetbacks(batch);
-        else if (batch is not null)
+        // Those who were put off wait each for himself, and nobody else with them.
+        else if (batch is not null && !Array.TrueForAll(report.Results, result => result.NotBefore is not null))
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
@@ -236,7 +244,7 @@ internal sealed partial class DomainQueueGrain(
 
     private async Task LearnAsync(AttemptReport report)
     {
-        var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.Outcome != AttemptOutcome.NotAttempted)?.Reply ?? "" : "";
+        var reason = report.Unreachable ? report.Results.FirstOrDefault(r => r.IsOfHosts)?.Reply ?? "" : "";
         if (!_queue.Conclude(Domain, report.Unreachable, reason, time.GetUtcNow(), Random.Shared.NextDouble()))
             return;
         if (report.Unreachable)
@@ -286,6 +294,7 @@ internal sealed partial class DomainQueueGrain(
             await CheckOverdueAsync(cancellationToken);
             if (dispatch.Site.IsHeldUp)
                 await RememberSiteAsync(dispatch.Site.Key);
+            dispatch.TickSenders(Domain);
             if (dispatch.Site.Tick(Domain) is { } ask)
                 await dispatch.AskAgainAsync(Domain, ask);
             if (!_queue.IsIdle)

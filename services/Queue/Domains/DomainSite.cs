@@ -29,6 +29,9 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     private int _flips;
     private int _ticks;
 
+    /// <summary>The same of the rates of senders: what has a permit of the site ends there as well.</summary>
+    public DomainSenders Senders { get; } = new(grains);
+
     /// <summary>Of the site; empty: it is not known, or there is none.</summary>
     public string Key { get; private set; } = "";
 
@@ -80,7 +83,9 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
             {
                 if (Take(site, permit))
                     return answer;
-                grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
+                // Given by a call while this was on its way it is the same one.
+                if (!_permits.ContainsKey(batchId))
+                    grains.GetGrain<ISiteGrain>(site).EndAsync(SiteReport.Untouched(domain, batchId)).Ignore();
                 return SiteAnswer.Wait;
             }
 
@@ -137,6 +142,7 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     /// <param name="reportedSite">Where it was, should its permit be from before this queue was in memory.</param>
     public void End(SiteReport report, string reportedSite = "")
     {
+        Senders.End(report);
         var (site, mayEndLate) = _permits.Remove(report.BatchId, out var permit) ? permit : (reportedSite, false);
         if (site.Length == 0)
             return;
@@ -170,7 +176,11 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     }
 
     /// <summary>Perhaps a worker takes the batch all the same: the site finds out.</summary>
-    public void Leave(long batchId) => _permits.Remove(batchId);
+    public void Leave(long batchId)
+    {
+        Senders.Leave(batchId);
+        _permits.Remove(batchId);
+    }
 
     /// <summary>Somebody was tried there.</summary>
     public void Learn(string domain, string site)

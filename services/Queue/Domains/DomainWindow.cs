@@ -1,4 +1,5 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 
 namespace MailPipeline.Queue.Domains;
 
@@ -7,14 +8,27 @@ namespace MailPipeline.Queue.Domains;
 /// window twice, or in it while he is under way. Pure: time comes in.
 /// </summary>
 /// <param name="capacity">Most recipients in the window; the others stay in storage.</param>
-internal sealed class DomainWindow(int capacity)
+/// <param name="batch">Most recipients of a batch.</param>
+internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders)
 {
+    /// <summary>Where more flows have more than is read of them at once, the order of time and their names decides which of them are here.</summary>
+    private const int MostTails = 16;
+
+    /// <summary>Flows with a rate of which storage has more; those beyond are found when flows are read again.</summary>
+    private const int MostPacedTails = 1000;
+
     private static readonly TimeSpan s_readOn = TimeSpan.FromSeconds(5);
 
     /// <summary>Between two readings of flows for the sake of one that has come.</summary>
     private static readonly TimeSpan s_flowsPause = TimeSpan.FromSeconds(1);
 
-    private readonly FlowTurns _turns = new();
+    private readonly FlowTurns _turns = new(senders);
+
+    /// <summary>Flows of which storage has more, and behind which place: they are read by themselves before they run out here.</summary>
+    private readonly Dictionary<string, DuePlace> _tails = new(StringComparer.Ordinal);
+
+    /// <summary>With fewer than these a flow that has more in storage may run out within a batch, and lose turns that are its.</summary>
+    private readonly int _few = Math.Clamp(batch, 1, Math.Max(1, capacity / 4));
 
     /// <summary>Who is in the window or under way.</summary>
     private readonly HashSet<long> _known = [];
@@ -31,7 +45,8 @@ internal sealed class DomainWindow(int capacity)
 
     public int Room => capacity - _turns.Count;
 
-    public bool IsHalfEmpty => _turns.Count <= capacity / 2;
+    /// <summary>Who waits for the rate of his sender does not keep others out.</summary>
+    public bool IsHalfEmpty => Room > 0 && _turns.Count - _turns.PacedCount <= capacity / 2;
 
     /// <summary>So many are read in the order in which they are due; what is left is for flows that storage would come to last.</summary>
     public int RoomInOrder => Room - (Room / 4);
@@ -53,6 +68,48 @@ internal sealed class DomainWindow(int capacity)
 
     /// <summary>The recipient whose turn it is.</summary>
     public Recipient? Next => _turns.Next;
+
+    /// <summary>
+    /// More is due of a sender with a rate than is let in here: in the order of time storage would be read through behind it again and again, so that
+    /// only flows are read.
+    /// </summary>
+    public bool ReadsFlowsOnly { get; private set; }
+
+    /// <summary>Flows that wait for a permit of their sender's rate, and with how many recipients.</summary>
+    public IEnumerable<(string Flow, int Count)> Unpermitted => _turns.Unpermitted;
+
+    /// <summary>Somebody of the flow waits here, and needs such permits.</summary>
+    public bool HasPaced(string flow) => _turns.Has(flow) && _turns.IsPaced(flow);
+
+    public void Permit(string flow, bool isPermitted) => _turns.Permit(flow, isPermitted);
+
+    public void SetSenders(SenderPolicy current)
+    {
+        _turns.SetSenders(current);
+        ReadsFlowsOnly = _tails.Keys.Any(_turns.IsPaced);
+        if (_turns.PacedCount <= PacedQuota)
+            return;
+        // Who has a rate from now on may fill the window.
+        LeaveToStore(recipient => _turns.IsPaced(recipient.Flow));
+        NoteMoreInStore();
+    }
+
+    /// <summary>The flow that is read next by itself, behind which place, and how many of it; null: none has to be.</summary>
+    public (string Flow, DuePlace After, int Most)? NextTail
+    {
+        get
+        {
+            foreach (var (flow, after) in _tails)
+            {
+                var isPaced = _turns.IsPaced(flow);
+                var few = isPaced ? PacedQuota / 2 : _few;
+                var room = isPaced ? PacedRoom(flow) : Math.Min(Room, 2 * _few);
+                if (_turns.CountOf(flow) <= few && room > 0)
+                    return (flow, after, room);
+            }
+            return null;
+        }
+    }
 
     /// <summary>Recipients may be due that lie before the place up to which storage was read.</summary>
     public void NoteMoreInStore()
@@ -97,19 +154,46 @@ internal sealed class DomainWindow(int capacity)
     public void Load(IReadOnlyList<Recipient> recipients, int askedFor)
     {
         MoreInStore = recipients.Count >= askedFor;
-        _readTo = MoreInStore && recipients is [.., var last] ? new DuePlace(last.NextAttemptAt, last.RecipientId) : default;
+        _readTo = MoreInStore && recipients is [.., var last] ? PlaceOf(last) : default;
         Add(recipients);
     }
 
     /// <summary>Takes some of each flow, whatever is before them in storage. What was read in order says whether there is more.</summary>
-    public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now)
+    /// <param name="ofEach">So many were asked for of each.</param>
+    public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach)
     {
         (FlowsFrom, _flowsReadAt, _hasNewFlow) = (nextFlow, now, false);
+        var isAll = nextFlow.Length == 0;
+        if (recipients.Count >= ofEach)
+        {
+            var more = recipients.GroupBy(recipient => recipient.Flow).Where(flow => flow.Count() >= ofEach).ToList();
+            // Of very many none is read on before the others.
+            var areFew = more.Count <= MostTails;
+            foreach (var flow in more)
+                isAll &= (areFew || _turns.IsPaced(flow.Key)) && NoteTail(flow.Key, PlaceOf(flow.Last()));
+        }
         Add(recipients);
+        if (ReadsFlowsOnly)
+            MoreInStore = !isAll;
+    }
+
+    /// <summary>Takes what storage has of one flow behind the place that was asked for; fewer means that there is no more.</summary>
+    public void LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor)
+    {
+        // All of them may have been left to storage meanwhile.
+        if (recipients.Count < askedFor)
+            _tails.Remove(flow);
+        else if (_tails.ContainsKey(flow))
+            _tails[flow] = PlaceOf(recipients[^1]);
+        Add(recipients);
+        ReadsFlowsOnly = ReadsFlowsOnly && _tails.Keys.Any(_turns.IsPaced);
     }
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
     public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue) => _turns.Take(most, route, mostMessages);
+
+    /// <summary>The same of one flow, by the permit that it has.</summary>
+    public Recipient[] TakeOf(string flow, int most, int mostMessages) => _turns.TakeOf(flow, most, mostMessages);
 
     /// <summary>They were taken, nobody has tried them, and it is still their turn.</summary>
     public void Return(IReadOnlyList<Recipient> recipients) => _turns.Return(recipients);
@@ -129,12 +213,66 @@ internal sealed class DomainWindow(int capacity)
         return removed;
     }
 
+    /// <summary>The same, and whoever is read by himself is not any more: he is found as others are.</summary>
+    public void LeaveToStore(Predicate<Recipient> match)
+    {
+        if (Remove(match).Count == 0 && !ReadsFlowsOnly)
+            return;
+        MoreInStore |= _tails.Count > 0;
+        _tails.Clear();
+        ReadsFlowsOnly = false;
+    }
+
     private void Add(IReadOnlyList<Recipient> recipients)
     {
         foreach (var recipient in recipients)
         {
-            if (_known.Add(recipient.RecipientId))
-                _turns.Add(recipient);
+            if (_known.Contains(recipient.RecipientId))
+                continue;
+            if (_turns.IsPaced(recipient.Flow) && PacedRoom(recipient.Flow) <= 0)
+            {
+                LeaveBehind(recipient);
+                continue;
+            }
+            _known.Add(recipient.RecipientId);
+            _turns.Add(recipient);
         }
     }
+
+    /// <summary>So many of one sender who has a rate are here: his mail does not take the room of others, however long it waits.</summary>
+    private int PacedQuota => Math.Clamp(batch, 1, Math.Max(1, capacity / 8));
+
+    /// <summary>All of them together have half of the window, and who has nobody here a little more.</summary>
+    private int PacedRoom(string flow)
+    {
+        var count = _turns.CountOf(flow);
+        return count == 0 && _turns.PacedCount < capacity - (capacity / 4) ? Math.Clamp((capacity / 2) - _turns.PacedCount, 1, PacedQuota)
+            : Math.Min(PacedQuota - count, (capacity / 2) - _turns.PacedCount);
+    }
+
+    private void LeaveBehind(Recipient recipient)
+    {
+        var before = new DuePlace(recipient.NextAttemptAt, recipient.RecipientId - 1);
+        if (!_tails.TryGetValue(recipient.Flow, out var known))
+        {
+            if (!NoteTail(recipient.Flow, before))
+                MoreInStore = true;
+        }
+        else if ((before.NextAttemptAt, before.RecipientId).CompareTo((known.NextAttemptAt, known.RecipientId)) < 0)
+            _tails[recipient.Flow] = before;
+        ReadsFlowsOnly = true;
+    }
+
+    /// <summary>False: too many flows have some.</summary>
+    private bool NoteTail(string flow, DuePlace place)
+    {
+        if (_tails.ContainsKey(flow))
+            return true;
+        if (_tails.Count >= (_turns.IsPaced(flow) ? MostPacedTails : MostTails))
+            return false;
+        _tails.Add(flow, place);
+        return true;
+    }
+
+    private static DuePlace PlaceOf(Recipient recipient) => new(recipient.NextAttemptAt, recipient.RecipientId);
 }

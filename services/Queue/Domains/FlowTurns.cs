@@ -1,121 +1,287 @@
 using MailPipeline.Mail;
+using MailPipeline.Queue.Policies;
 
 namespace MailPipeline.Queue.Domains;
 
 /// <summary>
-/// Recipients that wait for a batch, sorted by the sender whose mail they are (their flow). Flows take turns, and a turn is one message,
-/// so that whoever sends much waits for himself and holds up nobody else. Within a flow what its sender calls urgent comes first
-/// (RFC 6710), and else the order stays as it came. Pure.
+/// Recipients that wait for a batch, sorted by the sender whose mail they are (their flow). Flows take turns by weighted fair queueing: a turn is one message
+/// and costs as many recipients as it has, divided by the weight of its flow; the next turn is that of the flow that has used least. Who comes begins where
+/// the others are, whatever his weight, so that whoever sends much waits for himself and holds up nobody else. Who has a rate is passed over until he
+/// has a permit. Within a flow what its sender calls urgent comes first (RFC 6710), and else the order stays as it came. Pure.
 /// </summary>
-internal sealed class FlowTurns
+internal sealed class FlowTurns(SenderPolicy senders)
 {
-    private readonly Dictionary<string, LinkedListNode<Flow>> _flows = new(StringComparer.Ordinal);
+    /// <summary>Flows that have nobody waiting any more, and have used more than those who have; beyond so many the oldest uses do not count.</summary>
+    private const int MostRemembered = 10_000;
 
-    /// <summary>Flows that have somebody waiting, in the order in which it is their turn.</summary>
-    private readonly LinkedList<Flow> _turns = new();
+    private readonly Dictionary<string, Flow> _flows = new(StringComparer.Ordinal);
+
+    /// <summary>Flows whose turn it may be, in that order.</summary>
+    private readonly SortedSet<Flow> _ready = new(TurnOrder.Instance);
+
+    /// <summary>Flows that wait for a permit.</summary>
+    private readonly HashSet<Flow> _paced = [];
+
+    private readonly Dictionary<string, double> _used = new(StringComparer.Ordinal);
+
+    private SenderPolicy _senders = senders;
+
+    /// <summary>What a flow that has always had somebody waiting has used by now: where those begin who come.</summary>
+    private double _level;
+    private double _readyWeight;
+    private long _lastOrder;
+    private long _firstOrder;
 
     public int Count { get; private set; }
 
+    /// <summary>Of them, those of senders with a rate that go to other systems.</summary>
+    public int PacedCount { get; private set; }
+
     /// <summary>The recipient whose turn it is.</summary>
-    public Recipient? Next => _turns.First?.Value.Peek();
+    public Recipient? Next => _ready.Min?.Peek();
 
     /// <summary>Somebody of the flow waits here.</summary>
     public bool Has(string flow) => _flows.ContainsKey(flow);
 
+    /// <summary>So many of the flow wait here.</summary>
+    public int CountOf(string flow) => _flows.TryGetValue(flow, out var found) ? found.Count : 0;
+
     /// <summary>The one flow that waits here; null where none does, or several.</summary>
-    public string? Alone => _turns.Count == 1 ? _turns.First!.Value.Key : null;
+    public string? Alone => _flows.Count == 1 ? _flows.First().Key : null;
+
+    /// <summary>Flows that wait for a permit, and with how many recipients.</summary>
+    public IEnumerable<(string Flow, int Count)> Unpermitted => _paced.Select(flow => (flow.Key, flow.Count));
+
+    /// <summary>The sender has a rate.</summary>
+    public bool IsPaced(string flow) => _senders.HasRates && (_flows.TryGetValue(flow, out var found) ? found.Share : _senders.Of(flow)).IsPaced;
+
+    /// <summary>What is said of senders has changed. It counts from the next turn on.</summary>
+    public void SetSenders(SenderPolicy senders)
+    {
+        if (ReferenceEquals(senders, _senders))
+            return;
+        _senders = senders;
+        PacedCount = 0;
+        foreach (var flow in _flows.Values)
+        {
+            TakeOut(flow);
+            flow.Share = senders.Of(flow.Key);
+            PutIn(flow);
+            PacedCount += flow.PacedCount;
+        }
+    }
 
     public void Add(Recipient recipient)
     {
-        var flow = recipient.Flow;
-        if (!_flows.TryGetValue(flow, out var node))
-            _flows.Add(flow, node = _turns.AddLast(new Flow(flow)));
-        node.Value.Add(recipient);
-        Count++;
+        if (!_flows.TryGetValue(recipient.Flow, out var flow))
+            flow = Begin(recipient.Flow);
+        else if (!flow.Share.IsPaced)
+        {
+            // Whose turn it is stays as it was.
+            flow.Add(recipient);
+            Count++;
+            return;
+        }
+        Leave(flow);
+        flow.Add(recipient);
+        Settle(flow);
     }
 
     /// <summary>
     /// Takes up to so many recipients of one route, turn by turn. A message whose recipients do not all fit ends the turn of its flow all
-    /// the same. A flow whose next recipient goes another way keeps its place.
+    /// the same. A flow whose next recipient goes another way keeps its place, and so does one that needs a permit.
     /// </summary>
     /// <param name="mostMessages">So many turns at most.</param>
     public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue)
     {
         var taken = new List<Recipient>(Math.Min(most, Count));
-        for (var node = _turns.First; node is not null && taken.Count < most && mostMessages > 0;)
+        List<Flow>? passed = null;
+        while (taken.Count < most && mostMessages > 0 && _ready.Min is { } flow)
         {
-            if (node.Value.Peek().Route != route)
+            if (flow.Peek().Route != route || flow.NeedsPermit)
             {
-                node = node.Next;
+                _ready.Remove(flow);
+                (passed ??= []).Add(flow);
                 continue;
             }
-            TakeTurn(node.Value, most, route, taken);
+            TakeTurn(flow, most, taken);
             mostMessages--;
-            var next = node.Next;
-            _turns.Remove(node);
-            if (node.Value.IsEmpty)
-                _flows.Remove(node.Value.Key);
-            else
-                _turns.AddLast(node);
-            // The flow that is alone, or the last one, has its next turn at once.
-            node = next ?? node.List?.Last;
         }
-        Count -= taken.Count;
+        foreach (var flow in passed ?? [])
+            _ready.Add(flow);
         return [.. taken];
+    }
+
+    /// <summary>Takes up to so many of one flow that go to other systems, by the permit that it has, which is used by that.</summary>
+    public Recipient[] TakeOf(string flow, int most, int mostMessages)
+    {
+        var taken = new List<Recipient>();
+        while (_flows.TryGetValue(flow, out var found) && taken.Count < most && mostMessages > 0 && found.Peek().Route == RecipientRoute.Remote)
+        {
+            TakeTurn(found, most, taken);
+            mostMessages--;
+        }
+        Permit(flow, isPermitted: false);
+        return [.. taken];
+    }
+
+    /// <summary>A flow with a rate has a permit for its next messages, or has none any more.</summary>
+    public void Permit(string flow, bool isPermitted)
+    {
+        if (!_flows.TryGetValue(flow, out var found) || found.IsPermitted == isPermitted)
+            return;
+        TakeOut(found);
+        found.IsPermitted = isPermitted;
+        // The time in which it waited for that is not made up for.
+        if (isPermitted)
+            found.Used = Math.Max(found.Used, _level);
+        PutIn(found);
     }
 
     /// <summary>They were taken, and nothing was done with them: each is the next of his sender again, and their senders come first, as before.</summary>
     public void Return(IReadOnlyList<Recipient> recipients)
     {
-        for (var i = recipients.Count - 1; i >= 0; i--)
+        foreach (var key in recipients.Reverse().Select(recipient => recipient.Flow).Distinct().ToList())
         {
-            var flow = recipients[i].Flow;
-            if (!_flows.TryGetValue(flow, out var node))
-                _flows.Add(flow, node = new LinkedListNode<Flow>(new Flow(flow)));
-            node.List?.Remove(node);
-            _turns.AddFirst(node);
+            Recipient[] own = [.. recipients.Where(recipient => recipient.Flow == key)];
+            if (!_flows.TryGetValue(key, out var flow))
+                flow = Begin(key);
+            Leave(flow);
+            flow.Return(own);
+            flow.Used = Math.Min(flow.Used, _level) - (own.Length / flow.Share.Weight);
+            flow.Order = --_firstOrder;
+            Settle(flow);
         }
-
-        foreach (var flow in recipients.GroupBy(recipient => recipient.Flow))
-            _flows[flow.Key].Value.Return([.. flow]);
-        Count += recipients.Count;
     }
 
     /// <summary>Takes those out for whom it holds, whosever turn it is.</summary>
     public List<Recipient> Remove(Predicate<Recipient> match)
     {
         var removed = new List<Recipient>();
-        for (var node = _turns.First; node is not null;)
+        foreach (var flow in _flows.Values.ToList())
         {
-            var next = node.Next;
-            node.Value.Remove(match, removed);
-            if (node.Value.IsEmpty)
-            {
-                _turns.Remove(node);
-                _flows.Remove(node.Value.Key);
-            }
-            node = next;
+            Leave(flow);
+            flow.Remove(match, removed);
+            Settle(flow);
         }
-        Count -= removed.Count;
         return removed;
     }
 
-    /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
-    private static void TakeTurn(Flow flow, int most, RecipientRoute route, List<Recipient> taken)
+    private Flow Begin(string key)
     {
-        var messageId = flow.Peek().MessageId;
-        while (taken.Count < most && !flow.IsEmpty && flow.Peek() is var next && next.MessageId == messageId && next.Route == route)
-            taken.Add(flow.Take());
+        _used.Remove(key, out var used);
+        var flow = new Flow(key, _senders.Of(key)) { Used = Math.Max(used, _level), Order = ++_lastOrder };
+        _flows.Add(key, flow);
+        return flow;
     }
 
-    private sealed class Flow(string key)
+    /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
+    private void TakeTurn(Flow flow, int most, List<Recipient> taken)
+    {
+        var before = taken.Count;
+        var weight = Math.Max(_readyWeight, flow.Share.Weight);
+        Leave(flow);
+        var (messageId, route) = (flow.Peek().MessageId, flow.Peek().Route);
+        while (taken.Count < most && flow.Count > 0 && flow.Peek() is var next && next.MessageId == messageId && next.Route == route)
+            taken.Add(flow.Take());
+        flow.Used += (taken.Count - before) / flow.Share.Weight;
+        flow.Order = ++_lastOrder;
+        Settle(flow);
+        _level += (taken.Count - before) / weight;
+    }
+
+    /// <summary>Before something is done with a flow.</summary>
+    private void Leave(Flow flow)
+    {
+        TakeOut(flow);
+        Count -= flow.Count;
+        PacedCount -= flow.PacedCount;
+    }
+
+    /// <summary>It is where it belongs afterwards.</summary>
+    private void Settle(Flow flow)
+    {
+        Count += flow.Count;
+        PacedCount += flow.PacedCount;
+        if (flow.Count > 0)
+        {
+            PutIn(flow);
+            return;
+        }
+        _flows.Remove(flow.Key);
+        Remember(flow);
+    }
+
+    /// <summary>Who has nobody waiting for a moment does not begin anew.</summary>
+    private void Remember(Flow flow)
+    {
+        if (_flows.Count == 0)
+        {
+            // Nobody is there whom anybody could have got ahead of.
+            _used.Clear();
+            _readyWeight = 0;
+            return;
+        }
+        if (flow.Used <= _level)
+            return;
+        if (_used.Count >= MostRemembered)
+        {
+            foreach (var (key, _) in _used.Where(used => used.Value <= _level).ToList())
+                _used.Remove(key);
+        }
+        if (_used.Count < MostRemembered)
+            _used[flow.Key] = flow.Used;
+    }
+
+    private void TakeOut(Flow flow)
+    {
+        _paced.Remove(flow);
+        if (_ready.Remove(flow))
+            _readyWeight -= flow.Share.Weight;
+    }
+
+    private void PutIn(Flow flow)
+    {
+        if (flow.NeedsPermit && !flow.IsPermitted)
+        {
+            _paced.Add(flow);
+            return;
+        }
+        _ready.Add(flow);
+        _readyWeight += flow.Share.Weight;
+    }
+
+    private sealed class TurnOrder : IComparer<Flow>
+    {
+        public static readonly TurnOrder Instance = new();
+
+        public int Compare(Flow? one, Flow? other) =>
+            one!.Used.CompareTo(other!.Used) is not 0 and var byUse ? byUse : one.Order.CompareTo(other.Order);
+    }
+
+    private sealed class Flow(string key, SenderShare share)
     {
         /// <summary>A line for each priority that somebody has, the highest first; none is empty. Most flows have one.</summary>
         private readonly List<(int Priority, Queue<Recipient> Waiting)> _lines = new(1);
 
         public string Key => key;
 
-        public bool IsEmpty => _lines.Count == 0;
+        public SenderShare Share { get; set; } = share;
+
+        /// <summary>Recipients that had their turn, divided by the weight.</summary>
+        public double Used { get; set; }
+
+        /// <summary>Among flows that have used the same.</summary>
+        public long Order { get; set; }
+
+        public bool IsPermitted { get; set; }
+
+        public int Count { get; private set; }
+
+        /// <summary>Its next batch is counted by its sender's rate.</summary>
+        public bool NeedsPermit => Share.IsPaced && Count > 0 && Peek().Route == RecipientRoute.Remote;
+
+        public int PacedCount => NeedsPermit ? Count : 0;
 
         public Recipient Peek() => _lines[0].Waiting.Peek();
 
@@ -123,6 +289,7 @@ internal sealed class FlowTurns
         {
             var waiting = _lines[0].Waiting;
             var next = waiting.Dequeue();
+            Count--;
             if (waiting.Count == 0)
                 _lines.RemoveAt(0);
             return next;
@@ -136,6 +303,7 @@ internal sealed class FlowTurns
             if (index == _lines.Count || _lines[index].Priority != recipient.Priority)
                 _lines.Insert(index, (recipient.Priority, new Queue<Recipient>()));
             _lines[index].Waiting.Enqueue(recipient);
+            Count++;
         }
 
         public void Return(IReadOnlyList<Recipient> recipients)
@@ -143,13 +311,14 @@ internal sealed class FlowTurns
             foreach (var line in recipients.GroupBy(recipient => recipient.Priority))
             {
                 var behind = _lines.FindIndex(waiting => waiting.Priority == line.Key);
-                foreach (var recipient in line.Concat(behind < 0 ? [] : _lines[behind].Waiting.ToArray()))
+                Recipient[] others = behind < 0 ? [] : [.. _lines[behind].Waiting];
+                if (behind >= 0)
                 {
-                    if (behind >= 0)
-                        _lines.RemoveAt(behind);
-                    behind = -1;
-                    Add(recipient);
+                    _lines.RemoveAt(behind);
+                    Count -= others.Length;
                 }
+                foreach (var recipient in line.Concat(others))
+                    Add(recipient);
             }
         }
 
@@ -167,6 +336,7 @@ internal sealed class FlowTurns
                 }
             }
             _lines.RemoveAll(line => line.Waiting.Count == 0);
+            Count = _lines.Sum(line => line.Waiting.Count);
         }
     }
 }

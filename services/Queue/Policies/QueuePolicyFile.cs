@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 namespace MailPipeline.Queue.Policies;
 
 /// <summary>
-/// What destinations bear, when mail is tried again and what replies mean, from the file that <see cref="QueueOptions.PolicyFile"/> names: what is
+/// What destinations bear, when mail is tried again, what senders have and what replies mean, from the file that <see cref="QueueOptions.PolicyFile"/> names: what is
 /// written there counts from the next batch, and the next decision, on.
 /// </summary>
 internal sealed class QueuePolicyFile(IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time, ILogger<QueuePolicyFile> log)
@@ -18,6 +18,9 @@ internal sealed class QueuePolicyFile(IOptions<QueueOptions> options, QueueTelem
 
     /// <summary>The same of times.</summary>
     public ScheduleTable Schedules => Policy.Schedules;
+
+    /// <summary>The same of senders' weights and rates.</summary>
+    public SenderPolicy Senders => Policy.Senders;
 
     /// <summary>The same of replies.</summary>
     public ReplyTable Replies => Policy.Replies;
@@ -36,6 +39,8 @@ internal sealed class QueuePolicy(QueueOptions settings, QueuePolicyOptions opti
     public DestinationPolicy Destinations { get; } = new(options);
 
     public ScheduleTable Schedules { get; } = new(settings, options);
+
+    public SenderPolicy Senders { get; } = new(options.Senders);
 
     public ReplyTable Replies { get; } = new(options.Replies);
 }

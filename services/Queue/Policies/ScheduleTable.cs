@@ -29,7 +29,10 @@ internal sealed class ScheduleTable
     {
         _settings = settings;
         foreach (var (i, sender) in policy.Senders.Index())
-            _ofSenders.Add(SenderPattern.Key(sender.From), i, sender);
+        {
+            if (sender.HasSchedule)
+                _ofSenders.Add(SenderPattern.Key(sender.From), i, sender);
+        }
         foreach (var (i, destination) in policy.Destinations.Index())
         {
             if (destination.HasSchedule)
@@ -51,11 +54,11 @@ internal sealed class ScheduleTable
     /// <param name="sender">Reverse-path; empty for the null sender.</param>
     /// <param name="domain">The name of the domain's queue.</param>
     public Schedule Of(string flow, string sender, string domain) => _ofSenders.IsEmpty && _ofDestinations.IsEmpty
-        ? _default : Compose(_ofSenders.IsEmpty ? [] : KeysOf(flow, sender), _ofDestinations.IsEmpty ? [] : [domain]);
+        ? _default : Compose(_ofSenders.IsEmpty ? [] : SenderPattern.NamesOf(flow, sender), _ofDestinations.IsEmpty ? [] : [domain]);
 
     public Schedule Of(Recipient recipient) => Of(recipient.Flow, recipient.Sender, DomainName.Key(recipient.Address[(recipient.Address.LastIndexOf('@') + 1)..]));
 
-    private Schedule Compose(string[] senders, string[] domains)
+    private Schedule Compose(IReadOnlyList<string> senders, string[] domains)
     {
         return new Schedule(
             new RetrySchedule(
@@ -73,7 +76,7 @@ internal sealed class ScheduleTable
             where T : struct => (First(of(_ofSenders), senders) ?? First(of(_ofDestinations), domains))?.Value;
     }
 
-    private static (int Index, T Value)? First<T>(NameTable<T> table, string[] names)
+    private static (int Index, T Value)? First<T>(NameTable<T> table, IReadOnlyList<string> names)
         where T : notnull
     {
         (int Index, T Value)? first = null;
@@ -83,24 +86,6 @@ internal sealed class ScheduleTable
                 first = found;
         }
         return first;
-    }
-
-    /// <summary>All names by which a sender may be meant: the account and what the envelope says, each as an address and as its domain.</summary>
-    private static string[] KeysOf(string flow, string sender)
-    {
-        var keys = new List<string>(4);
-        foreach (var name in (string[])[flow, sender])
-        {
-            var key = SenderPattern.Key(name);
-            if (key.Length == 0)
-                continue;
-            keys.Add(key);
-            if (key.LastIndexOf('@') is >= 0 and var at)
-                keys.Add(key[(at + 1)..]);
-        }
-        if (sender.Length == 0)
-            keys.Add(SenderOptions.NullSender);
-        return [.. keys];
     }
 
     /// <summary>What a list of the policy says of each time.</summary>

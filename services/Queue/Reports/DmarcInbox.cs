@@ -1,7 +1,5 @@
-using MailPipeline.Authentication;
 using MailPipeline.Authentication.Dmarc;
 using MailPipeline.Mail;
-using MailPipeline.Smtp;
 
 namespace MailPipeline.Queue.Reports;
 
@@ -93,20 +91,13 @@ internal sealed partial class DmarcInbox(
         var (report, fault) = await Task.Run(() => DmarcReportFile.TryRead(octets, out var report, out var fault) ? (report, "") : (null, fault), cancellationToken);
         if (report is null)
             return (null, fault);
-        var author = AuthorOf(octets);
+        var author = ReportAuthor.Of(octets);
         var isProven = author.Length > 0 && IsOfOrganization(author, report.Head.Email) && await store.FindMessageAsync(messageId, cancellationToken) is { IsProven: true };
         return (Keep(messageId, report, author, isProven), "");
     }
 
-    private static string AuthorOf(ReadOnlyMemory<byte> octets)
-    {
-        var end = octets.Span.IndexOf("\r\n\r\n"u8);
-        return AuthorDomains.Of(MessageHeader.Parse(octets[..(end < 0 ? octets.Length : end + 2)])) is { IsWellFormed: true, Domains: [var only] } ? only : "";
-    }
-
     private static bool IsOfOrganization(string author, string email) =>
-        email.LastIndexOf('@') is >= 0 and var at
-        && PublicSuffixList.BuiltIn.OrganizationOf(DomainName.Key(email[(at + 1)..])) == PublicSuffixList.BuiltIn.OrganizationOf(author);
+        email.LastIndexOf('@') is >= 0 and var at && ReportAuthor.AreOneOrganization(author, email[(at + 1)..]);
 
     private static ReceivedDmarcReport Keep(long messageId, DmarcReport report, string author, bool isProven) => new(
         messageId, report.Policy.Domain, report.Head.Organization, report.Head.Email, report.Head.Id, report.Head.Begin, report.Head.End, report.Policy.Policy,

@@ -13,7 +13,7 @@ namespace MailPipeline.Queue.Routing;
 /// </summary>
 internal sealed partial class Router(
     AddressResolver addresses, HostPostmaster hostPostmaster, ForwardedSender forwardedSender, SuppressedRecipients suppressedRecipients, QueueStore store, IGrainFactory grains, EndpointGate gate,
-    IOptions<QueueOptions> options, QueueTelemetry telemetry, ILogger<Router> log)
+    IOptions<QueueOptions> options, IOptions<EventOptions> events, QueueTelemetry telemetry, ILogger<Router> log)
 {
     public async Task RouteAsync(IReadOnlyList<Envelope> messages, CancellationToken cancellationToken)
     {
@@ -22,7 +22,8 @@ internal sealed partial class Router(
         {
             using var activity = telemetry.StartActivity("route", messages[i].TraceParent);
             var recipients = await ResolveAsync(messages[i], cancellationToken);
-            routed[i] = new RoutedMessage(messages[i], recipients, MayBeReport(messages[i], recipients), options.Value.MessageSearch);
+            routed[i] = new RoutedMessage(messages[i], recipients, IsToAnyOf(_reportAddresses, messages[i], recipients), options.Value.MessageSearch,
+                IsToAnyOf(_feedbackAddresses, messages[i], recipients));
             activity?.SetTag("mailpipeline.recipients", routed[i].Recipients.Count);
         }
         await suppressedRecipients.MarkAsync(routed, cancellationToken);
@@ -88,11 +89,12 @@ internal sealed partial class Router(
 
     private readonly HashSet<string> _reportAddresses = new(options.Value.DmarcReports.Addresses.Select(MailName.Key), StringComparer.Ordinal);
 
-    /// <summary>Whatever was written, or where an alias has led it.</summary>
-    private bool MayBeReport(Envelope message, IReadOnlyList<RoutedRecipient> recipients) => _reportAddresses.Count > 0
-        && (message.Recipients.Any(IsForReports) || recipients.Any(recipient => recipient.Route == RecipientRoute.Local && IsForReports(recipient.Address)));
+    private readonly HashSet<string> _feedbackAddresses = new(events.Value.FeedbackAddresses.Select(MailName.Key), StringComparer.Ordinal);
 
-    private bool IsForReports(string address) => _reportAddresses.Contains(MailName.Key(address));
+    /// <summary>Whatever was written, or where an alias has led it.</summary>
+    private static bool IsToAnyOf(HashSet<string> addresses, Envelope message, IReadOnlyList<RoutedRecipient> recipients) => addresses.Count > 0
+        && (message.Recipients.Any(address => addresses.Contains(MailName.Key(address)))
+            || recipients.Any(recipient => recipient.Route == RecipientRoute.Local && addresses.Contains(MailName.Key(recipient.Address))));
 
     // A message that is held goes nowhere yet, and the null sender is told nothing (RFC 5321 §4.5.5).
     private static bool MayExpand(Envelope message) => message.HoldReason.Length == 0 && message.Sender.Length > 0;

@@ -16,7 +16,7 @@ internal sealed class SuppressedRecipients(SuppressionStore store, MailDirectory
             return;
         var asked = new Dictionary<int, string>();
         var wanted = new HashSet<(string, string)>();
-        foreach (var (i, (message, recipients, _, _)) in messages.Index())
+        foreach (var (i, (message, recipients, _, _, _)) in messages.Index())
         {
             var sender = SuppressionStore.SenderKey(message.Flow);
             if (message.Sender.Length == 0 || message.HoldReason.Length > 0 || !senders.ContainsKey(sender))

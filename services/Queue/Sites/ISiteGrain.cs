@@ -5,7 +5,7 @@ namespace MailPipeline.Queue.Sites;
 
 /// <summary>
 /// What domains whose mail goes to the same hosts share: how many connections, how many messages a second, and rests. The key is that of the
-/// site, as attempts report it.
+/// site, as attempts report it; or that of a sender's rate (<see cref="Mail.SenderRate"/>), of which each batch of his has a permit as well.
 /// </summary>
 internal interface ISiteGrain : IGrainWithStringKey
 {

@@ -40,6 +40,22 @@ internal sealed class MessageRate
             _tokens = Math.Min(_tokens, Burst);
     }
 
+    /// <summary>Nobody has used it for long: all of it is there.</summary>
+    public void Rest(DateTimeOffset now)
+    {
+        if (_perSecond is not null)
+            (_tokens, _filledAt, _from) = (Burst, now, now);
+    }
+
+    /// <summary>All of it is there; without a limit it always is.</summary>
+    public bool IsRested(DateTimeOffset now)
+    {
+        if (_perSecond is null)
+            return true;
+        Fill(now);
+        return _tokens >= Burst;
+    }
+
     /// <summary>So many may go out now.</summary>
     public int Room(DateTimeOffset now)
     {

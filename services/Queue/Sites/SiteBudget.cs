@@ -10,7 +10,8 @@ namespace MailPipeline.Queue.Sites;
 /// <param name="initial">Connections at first; one more for each that answered.</param>
 /// <param name="cap">Most connections where no limit says otherwise.</param>
 /// <param name="pause">How long the rest is after so many failures in a row.</param>
-internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause)
+/// <param name="countsConnections">False: permits are for messages alone, as those of a sender's rate are, and whose connections are kept is others' affair.</param>
+internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause, bool countsConnections = true)
 {
     /// <summary>Twice as long as domains are silent.</summary>
     private static readonly TimeSpan s_claimedSilence = TimeSpan.FromSeconds(10);
@@ -79,14 +80,20 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             _epoch = 0;
     }
 
+    /// <summary>All of the rate is there.</summary>
+    public bool IsRested(DateTimeOffset now) => _rate.IsRested(now);
+
     /// <summary>From now on permits are given by this epoch; whoever else has given some and is counted nowhere wins no claim by them.</summary>
     /// <param name="claimed">All batches that workers hold a claim for.</param>
     /// <param name="isAfterOthers">Somebody gave out permits before, and did not end in order: what was kept under them is waited for.</param>
-    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, bool isAfterOthers, DateTimeOffset now)
+    /// <param name="isRested">Nobody has used the rate lately.</param>
+    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, bool isAfterOthers, DateTimeOffset now, bool isRested = false)
     {
         _epoch = epoch;
-        if (isAfterOthers)
+        if (isAfterOthers && countsConnections)
             _from = now + KeptConnection.Gone;
+        if (isRested)
+            _rate.Rest(now);
         foreach (var batch in claimed)
         {
             if (_held.TryAdd(batch.BatchId, new Held(batch.Domain, batch.Recipients, now, now, HeldSince.ClaimedBefore)))
@@ -128,7 +135,8 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
                 var messages = Math.Min(Math.Min(ask.Messages, room), _limits.MessagesPerConnection ?? int.MaxValue);
                 held = new Held(ask.Domain, messages, now, now, HeldSince.Granted)
                 {
-                    From = ask.TakesKept ? _kept.TakeFor(ask.Domain) : null, MayEndLate = _limits == DestinationLimits.None && _held.Count < Allowed / 2,
+                    From = ask.TakesKept ? _kept.TakeFor(ask.Domain) : null,
+                    MayEndLate = countsConnections && _limits == DestinationLimits.None && _held.Count < Allowed / 2,
                 };
                 _late += held.MayEndLate ? 1 : 0;
                 _held.Add(ask.BatchId, held);
@@ -138,7 +146,7 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             (served ??= []).Add((ask.Domain, new SitePermit(ask.BatchId, held.Messages, _epoch, _limits != DestinationLimits.None, _rate.IsSet)
             {
                 Kept = held.From is { } kept ? new KeptPermit(kept.After, kept.Worker) : null,
-                MayKeep = true,
+                MayKeep = countsConnections,
                 MayEndLate = held.MayEndLate,
                 MessagesPerConnection = _limits.MessagesPerConnection ?? 0,
             }));
@@ -257,6 +265,8 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     /// <summary>What counts of a connection when its permit has ended.</summary>
     private void Keep(SiteReport report, Held held, DateTimeOffset now)
     {
+        if (!countsConnections)
+            return;
         switch (report.Connection)
         {
             case ConnectionEnd.Kept:

@@ -9,7 +9,8 @@ namespace MailPipeline.Queue.Sites;
 /// <summary>
 /// Keeps a <see cref="SiteBudget"/> going: one for each site in the cluster. Whoever waits is called as soon as there is something for him. It
 /// remembers rests in storage, and where an operator has set a limit it takes the site over there when it comes into memory, so that no
-/// batch that a former life has given out, and that it cannot count, wins a claim any more.
+/// batch that a former life has given out, and that it cannot count, wins a claim any more. The rate of a sender is kept by the same means, under a name
+/// of its own (<see cref="SenderRate"/>): it bounds no connections and never rests.
 /// </summary>
 [Reentrant]
 internal sealed partial class SiteGrain : Grain, ISiteGrain
@@ -36,6 +37,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private readonly ILogger<SiteGrain> _log;
     private readonly SiteBudget _budget;
 
+    /// <summary>Whose rate this is; null: it is a site.</summary>
+    private readonly string? _sender;
+
     /// <summary>A batch may wait so long on the bus, and as long in a worker who waits for DNS; behind that a claim says whether somebody has it.</summary>
     private readonly TimeSpan _longestUnclaimed;
 
@@ -56,8 +60,9 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     {
         (_store, _queue, _policy, _telemetry, _outages, _time, _log) = (store, queue, policy, telemetry, outages, time, log);
         var settings = options.Value;
+        _sender = SenderRate.FlowOf(Site);
         _longestUnclaimed = 2 * settings.BatchTimeout > s_leastUnclaimed ? 2 * settings.BatchTimeout : s_leastUnclaimed;
-        _budget = new SiteBudget(
+        _budget = _sender is not null ? new SiteBudget(int.MaxValue, int.MaxValue, _ => TimeSpan.Zero, countsConnections: false) : new SiteBudget(
             Math.Min(settings.InitialConcurrency, settings.SiteConcurrency), settings.SiteConcurrency,
             failures =>
             {
@@ -79,7 +84,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        _telemetry.SiteChanged(-_counted.Permits, -_counted.Waiting);
+        _telemetry.SiteChanged(-_counted.Permits, -_counted.Waiting, _sender is not null);
         return Task.CompletedTask;
     }
 
@@ -176,7 +181,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         if (ReferenceEquals(policy, _applied))
             return;
         _applied = policy;
-        _budget.SetLimits(policy.OfSite(Site), _time.GetUtcNow());
+        _budget.SetLimits(
+            _sender is null ? policy.OfSite(Site) : DestinationLimits.None with { MessagesPerSecond = _policy.Senders.Of(_sender).MessagesPerSecond }, _time.GetUtcNow());
     }
 
     /// <summary>Once for all who ask meanwhile.</summary>
@@ -192,7 +198,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         _hasRow = true;
         var taken = await _store.TakeOverAsync(Site);
         var held = await _store.ListHeldAsync(Site, CancellationToken.None);
-        _budget.Begin(taken.Epoch, held, taken.IsAfterOthers, _time.GetUtcNow());
+        // A sender whose rate was not used lately leaves nothing behind, and has all of it.
+        _budget.Begin(taken.Epoch, held, taken.IsAfterOthers, _time.GetUtcNow(), isRested: taken.IsNew && _sender is not null);
     }
 
     private async Task ShortenAsync()
@@ -240,7 +247,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
             _noted = note;
         });
         Serve();
-        if (!_budget.IsIdle)
+        if (!_budget.IsIdle || (_sender is not null && !_budget.IsRested(_time.GetUtcNow())))
         {
             _idleTicks = 0;
             return;
@@ -250,6 +257,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
             return;
         if (_hasRow)
         {
+            // Of senders with a rate there may be very many. A permit of this life that a worker still holds counts no more, as in another life.
             var epoch = _budget.EndEpoch();
             await WriteSafelyAsync(() => _store.ForgetAsync(Site, epoch));
         }
@@ -277,7 +285,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         var now = (_budget.Permits, _budget.Waiting);
         if (now == _counted)
             return;
-        _telemetry.SiteChanged(now.Permits - _counted.Permits, now.Waiting - _counted.Waiting);
+        _telemetry.SiteChanged(now.Permits - _counted.Permits, now.Waiting - _counted.Waiting, _sender is not null);
         _counted = now;
     }
 

@@ -16,7 +16,8 @@ public static class QueuePolicyCheck
 
     private static IEnumerable<IdleEntry> Idle(QueuePolicyOptions policy) =>
         Idle(nameof(QueuePolicyOptions.Destinations), policy.Destinations, DestinationKey, entry => Said(entry).Concat(entry.HasLimits ? [nameof(entry.HasLimits)] : []))
-            .Concat(Idle(nameof(QueuePolicyOptions.Senders), policy.Senders, entry => SenderPattern.Key(entry.From), Said));
+            .Concat(Idle(nameof(QueuePolicyOptions.Senders), policy.Senders, entry => SenderPattern.Key(entry.From),
+                entry => Said(entry).Concat(entry.Weight is null ? [] : [nameof(entry.Weight)]).Concat(entry.Rate is null ? [] : [nameof(entry.Rate)])));
 
     private static IEnumerable<IdleEntry> Idle<T>(string list, IList<T> entries, Func<T, string> keyOf, Func<T, IEnumerable<string>> saidBy)
     {

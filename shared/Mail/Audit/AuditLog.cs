@@ -81,7 +81,7 @@ public sealed class AuditLog(MailDatabase database)
 {
     private static readonly Statement s_last = new(
         """
-        SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1
+        SELECT action, done_by, done_at, recipients, host, subject FROM operator_audit WHERE done_at >= $1 AND done_at <= $3
         ORDER BY done_at DESC, id DESC LIMIT $2
         """);
 
@@ -97,7 +97,8 @@ public sealed class AuditLog(MailDatabase database)
     }
 
     /// <summary>The last acts since a time, the last one first.</summary>
-    public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken) =>
+    /// <param name="until">Up to then; null: up to now.</param>
+    public async Task<IReadOnlyList<AuditEntry>> ListAsync(DateTimeOffset since, int limit, CancellationToken cancellationToken, DateTimeOffset? until = null) =>
         await database.QueryAsync(
             s_last,
             r => new AuditEntry((OperatorAction)r.GetInt32(0), r.GetString(1), StoredTime.Read(r, 2), r.GetInt32(3))
@@ -105,7 +106,7 @@ public sealed class AuditLog(MailDatabase database)
                 Host = r.GetString(4),
                 Subject = r.GetString(5),
             },
-            cancellationToken, since, limit);
+            cancellationToken, since, limit, until?.ToUnixTimeMilliseconds() ?? long.MaxValue);
 }
 
 /// <summary>The note of one act, to be written in the transaction that does it.</summary>

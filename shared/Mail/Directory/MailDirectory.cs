@@ -66,6 +66,8 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
 
     private static readonly Statement s_listAccounts = new(
         "SELECT id, address, password_hash, CASE WHEN scram_hash = password_hash THEN scram_keys ELSE '' END FROM accounts ORDER BY address");
+    private static readonly Statement s_listAddresses = new(
+        "SELECT address FROM accounts WHERE address > $1 AND substr(address, length(address) - length($2) + 1) = $2 ORDER BY address LIMIT $3");
     private static readonly Statement s_setPassword = new(
         "UPDATE accounts SET password_hash = $2, scram_keys = $3, scram_hash = $2 WHERE address = $1");
 
@@ -121,6 +123,15 @@ public sealed class MailDirectory(MailDatabase database, MailStoreOptions option
 
     public async Task<IReadOnlyList<Account>> ListAccountsAsync(CancellationToken cancellationToken) =>
         await database.QueryAsync(s_listAccounts, ReadAccount, cancellationToken);
+
+    /// <summary>The accounts that an address may be of: that of its name, and those of which it has a detail.</summary>
+    public IReadOnlyList<string> UsersOf(string address) => [address, .. Subaddress.UsersOf(address, DetailSeparators)];
+
+    /// <summary>Addresses of accounts, a bounded number.</summary>
+    /// <param name="after">Those behind this one, whether it is there or not; empty: from the first.</param>
+    /// <param name="domain">Those of one domain; empty: of all.</param>
+    public async Task<IReadOnlyList<string>> ListAddressesAsync(string after, string domain, int limit, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_listAddresses, r => r.GetString(0), cancellationToken, after, domain.Length == 0 ? "" : "@" + domain, limit);
 
     /// <summary>How many accounts have keys for SCRAM of so many iterations.</summary>
     internal async Task<IReadOnlyList<(int Iterations, long Accounts)>> CountScramIterationsAsync(CancellationToken cancellationToken) =>

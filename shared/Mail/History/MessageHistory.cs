@@ -38,8 +38,14 @@ public sealed record RecipientTimeline(
     /// <summary>The sender that its hosts are given, where that is not the message's; else empty.</summary>
     public string ReturnPath { get; init; } = "";
 
+    /// <summary>That it does not want the message, as was reported; null: nothing was.</summary>
+    public Complaint? Complaint { get; init; }
+
     /// <summary>While it waits, where its domain's mail goes as the last attempt found; else empty.</summary>
     public string Site { get; init; } = "";
+
+    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    public string Flow { get; init; } = "";
 }
 
 /// <summary>Reads what happened, for operators; and forgets it when its time is over.</summary>
@@ -60,7 +66,7 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_recipients = new(
         """
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason,
-               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path
+               CASE WHEN r.state = 0 THEN COALESCE(q.site, '') ELSE '' END, r.return_path, r.flow
         FROM recipients r LEFT JOIN domain_queues q ON q.domain = r.domain WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id
         """);
 
@@ -72,6 +78,9 @@ public sealed class MessageHistory(MailDatabase database)
 
     private static readonly Statement s_audit = new(
         "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY done_at, id");
+
+    private static readonly Statement s_complaints = new(
+        "SELECT recipient_id, report_id, at, feedback, source, reporter, original, host FROM complaints WHERE recipient_id BETWEEN $1 AND $2");
 
     private static readonly Statement s_reports = new(
         "SELECT id, kind, recipients, made_at, is_dropped FROM reports WHERE message_id = $1 ORDER BY made_at, id");
@@ -89,11 +98,12 @@ public sealed class MessageHistory(MailDatabase database)
         FROM (SELECT id, accepted_at, {QueueStore.Since} AS since FROM messages m WHERE id > $1 ORDER BY id LIMIT $3) p
         """);
 
-    // A message has ended with the last of its recipients.
+    // A message has ended with the last of its recipients. Whoever is still to be told of one has to be told whose it was.
     internal static readonly Statement s_old = new(
         $"""
         SELECT id FROM messages m WHERE id > $1 AND id <= $3 AND content_refs = 0 AND {QueueStore.Since} < $2
             AND NOT EXISTS (SELECT 1 FROM recipients r WHERE r.id BETWEEN (m.id << 16) AND (m.id << 16) + 65535 AND r.updated_at >= $2)
+            AND NOT EXISTS (SELECT 1 FROM event_outbox e WHERE e.recipient_id BETWEEN (m.id << 16) AND (m.id << 16) + 65535)
         ORDER BY id LIMIT 200
         """);
 
@@ -107,6 +117,7 @@ public sealed class MessageHistory(MailDatabase database)
         "DELETE FROM messages WHERE id {in_1} AND content_refs + 0 = 0 RETURNING id, sender, header_id") { Locks = SharedRows.Messages };
 
     private static readonly Statement s_forgetAttempts = new("DELETE FROM attempts WHERE recipient_id {in_1}");
+    private static readonly Statement s_forgetComplaints = new("DELETE FROM complaints WHERE recipient_id {in_1}");
     private static readonly Statement s_forgetRecipients = new("DELETE FROM recipients WHERE id {in_1}");
 
     private long _after;
@@ -138,6 +149,7 @@ public sealed class MessageHistory(MailDatabase database)
                 HoldReason = r.GetString(9),
                 Site = r.GetString(10),
                 ReturnPath = r.GetString(11),
+                Flow = r.GetString(12),
             },
             cancellationToken, first, last);
         var attempts = (await database.QueryAsync(
@@ -158,7 +170,11 @@ public sealed class MessageHistory(MailDatabase database)
             s_reports,
             r => new ReportMade(r.GetInt64(0), (ReportKind)r.GetInt32(1), r.GetInt32(2), StoredTime.Read(r, 3), r.GetInt64(4) != 0), cancellationToken,
             messageId);
-        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]] })], Audit = audit, Reports = reports };
+        var complaints = (await database.QueryAsync(
+            s_complaints,
+            r => new Complaint(r.GetInt64(0), r.GetInt64(1), StoredTime.Read(r, 2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.GetString(7)),
+            cancellationToken, first, last)).ToDictionary(complaint => complaint.RecipientId);
+        return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]], Complaint = complaints.GetValueOrDefault(recipient.RecipientId) })], Audit = audit, Reports = reports };
     }
 
     /// <summary>
@@ -238,6 +254,7 @@ public sealed class MessageHistory(MailDatabase database)
         ValueTask<int>[] deletions =
         [
             transaction.ExecuteAsync(s_forgetAttempts, recipients), transaction.ExecuteAsync(s_forgetRecipients, recipients),
+            transaction.ExecuteAsync(s_forgetComplaints, recipients),
             transaction.ExecuteAsync(DeadlineStore.s_forget, SqlValue.FromIds(forgotten.Keys)),
         ];
         foreach (var deletion in deletions)

@@ -33,7 +33,7 @@ public enum LeaseUpdate
 /// Maildrops. Storing the same message for the same mailbox again changes nothing; what a session deletes is deleted in pieces, each
 /// in one transaction.
 /// </summary>
-public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims, MailStoreOptions options)
+public sealed class MaildropStore(MailDatabase database, MessageStore messages, ClaimStore claims, MailStoreOptions options, EventSubscriptions? events = null)
 {
     // An account stays until what is stored for it is committed: a maildrop that nobody has would keep its mail for ever.
     private static readonly Statement s_account = new("SELECT id FROM accounts WHERE address = $1 {key_share}");
@@ -243,7 +243,7 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
         return won;
     }
 
-    private static async ValueTask<Dictionary<long, AttemptResult>> StoreAsync(
+    private async ValueTask<Dictionary<long, AttemptResult>> StoreAsync(
         IWriteTransaction transaction, IReadOnlyList<Recipient> recipients, Func<Recipient, long?> accountOf,
         Func<Recipient, string> header, DateTimeOffset now)
     {
@@ -266,8 +266,8 @@ public sealed class MaildropStore(MailDatabase database, MessageStore messages, 
             if (!isNew)
                 known.Add(recipient.MessageId);
         }
-        await OutcomeWriter.NoteAttemptsAsync(
-            transaction, [.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))], known);
+        await OutcomeWriter.NoteDeliveriesAsync(
+            transaction, [.. inserts.Select(insert => (results[insert.Recipient.RecipientId], insert.Recipient.Attempts + 1L))], known, events);
         return results;
     }
 

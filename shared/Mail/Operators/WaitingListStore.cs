@@ -44,7 +44,11 @@ public sealed record UnroutedMessage(
 /// <param name="Last">The last attempt; null: it was never tried.</param>
 public sealed record WaitingRecipient(
     long RecipientId, string Address, string Original, string Domain, RecipientRoute Route, RecipientState State, DateTimeOffset NextAttemptAt, bool Claimed,
-    DateTimeOffset UpdatedAt, string HoldReason, string Sender, DateTimeOffset AcceptedAt, int Attempts, DomainBackoff Backoff, AttemptResult? Last);
+    DateTimeOffset UpdatedAt, string HoldReason, string Sender, DateTimeOffset AcceptedAt, int Attempts, DomainBackoff Backoff, AttemptResult? Last)
+{
+    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    public string Flow { get; init; } = "";
+}
 
 /// <summary>
 /// Finds those that wait, a page at a time: along the index of a domain, of a sender within a domain, of all domains, or of those that are held. A page reads a
@@ -64,7 +68,7 @@ public sealed class WaitingListStore(MailDatabase database)
         $$"""
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason, m.sender, {{QueueStore.Since}},
                r.attempts, COALESCE(q.failures, 0), COALESCE(q.backoff_until, 0), COALESCE(q.reason, ''),
-               COALESCE(a.outcome, -1), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''), COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0)
+               COALESCE(a.outcome, -1), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''), COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0), r.flow
         FROM recipients r JOIN messages m ON m.id = r.id >> 16 LEFT JOIN domain_queues q ON q.domain = r.domain
             LEFT JOIN attempts a ON a.recipient_id = r.id AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = r.id)
         WHERE r.id {in_1}
@@ -288,7 +292,10 @@ public sealed class WaitingListStore(MailDatabase database)
         r.GetInt64(7) != 0 && r.GetInt32(5) == 0, StoredTime.Read(r, 8), r.GetString(9), r.GetString(10), StoredTime.Read(r, 11), r.GetInt32(12),
         new(r.GetInt32(13), StoredTime.Read(r, 14), r.GetString(15)),
         r.GetInt32(16) < 0 ? null : new AttemptResult(
-            r.GetInt64(0), (AttemptOutcome)r.GetInt32(16), r.GetString(17), r.GetString(18), r.GetString(19), StoredTime.Read(r, 20), StoredTime.Read(r, 21)));
+            r.GetInt64(0), (AttemptOutcome)r.GetInt32(16), r.GetString(17), r.GetString(18), r.GetString(19), StoredTime.Read(r, 20), StoredTime.Read(r, 21)))
+    {
+        Flow = r.GetString(22),
+    };
 
     /// <summary>
     /// A statement that asks for nothing but what the filter does. There are as many texts as there are kinds of filters, and each is prepared once.

@@ -16,7 +16,10 @@ public sealed class QueuePolicyOptions
     /// <summary>What single destinations bear, and when mail for them is tried again: the first that says so and fits.</summary>
     public IList<DestinationOptions> Destinations { get; init; } = [];
 
-    /// <summary>When mail of single senders is tried again: the first that says so and fits. What it says counts before what its destination's entry does.</summary>
+    /// <summary>
+    /// When mail of single senders is tried again, what share they have of a destination and how much they send: the first that says so and fits. What it says of
+    /// times counts before what its destination's entry does.
+    /// </summary>
     public IList<SenderOptions> Senders { get; init; } = [];
 
     /// <summary>What replies of far ends mean, before what is built in: the first that fits.</summary>

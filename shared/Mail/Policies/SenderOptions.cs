@@ -1,56 +1,60 @@
-using MailPipeline.Smtp;
+using System.Globalization;
 
 namespace MailPipeline.Mail;
 
-/// <summary>When mail of some senders is tried again and given up.</summary>
+/// <summary>When mail of some senders is tried again and given up, what share they have where others send too, and how much they send.</summary>
 public sealed class SenderOptions : ScheduleOptions
 {
-    /// <summary>What reports are sent from (RFC 5321 §4.5.5).</summary>
-    public const string NullSender = "<>";
+    internal const double LeastWeight = 0.01;
+    internal const double MostWeight = 1_000;
 
     /// <summary>
     /// An address, "*@example.org" or "example.org" (all addresses of the domain), "*.example.org" (all below it), "&lt;&gt;" (reports) or "*". It
-    /// fits the account that was logged in, or the sender in the envelope.
+    /// fits the account that was logged in, or the sender in the envelope. Weight and rate belong to whose turn it is: an account, or else the
+    /// domain of the sender in the envelope, so that an address means an account there.
     /// </summary>
     public string From { get; set; } = "";
+
+    /// <summary>So many recipients each of them has where who has 1 has one, while both wait for the same domain. Default 1.</summary>
+    public double? Weight { get; set; }
+
+    /// <summary>Most messages that each of them sends to other systems in a second, whatever their domains. 0: no bound, whatever later entries say.</summary>
+    public double? MessagesPerSecond { get; set; }
+
+    /// <summary>The same in a minute, evenly.</summary>
+    public double? MessagesPerMinute { get; set; }
+
+    /// <summary>The same in an hour, evenly.</summary>
+    public double? MessagesPerHour { get; set; }
+
+    /// <summary>In a second. Null: nothing is said of it. 0: no bound.</summary>
+    public double? Rate => MessagesPerSecond ?? MessagesPerMinute / 60 ?? MessagesPerHour / 3600;
 
     public void Validate(string setting, List<string> failures)
     {
         if (!SenderPattern.IsOne(From))
         {
             failures.Add(
-                $"{setting}:{nameof(From)} is '{From}'; it must be an address, a domain, '*@' or '*.' and a domain, '{NullSender}' for reports, or '*'");
+                $"{setting}:{nameof(From)} is '{From}'; it must be an address, a domain, '*@' or '*.' and a domain, '{SenderPattern.NullSender}' for reports, or '*'");
         }
-        if (!HasSchedule)
+        if (Weight is { } weight && weight is not (>= LeastWeight and <= MostWeight))
+            failures.Add(string.Create(CultureInfo.InvariantCulture, $"{setting}:{nameof(Weight)} is {weight}; it must be {LeastWeight} to {MostWeight}"));
+        (string Name, double? Value, double Seconds)[] rates =
+            [(nameof(MessagesPerSecond), MessagesPerSecond, 1), (nameof(MessagesPerMinute), MessagesPerMinute, 60), (nameof(MessagesPerHour), MessagesPerHour, 3600)];
+        foreach (var (name, value, seconds) in rates)
+        {
+            var (least, most) = (DestinationOptions.LeastRate * seconds, DestinationOptions.MostRate * seconds);
+            if (value is not (null or 0) && !(value >= least && value <= most))
+                failures.Add(string.Create(CultureInfo.InvariantCulture, $"{setting}:{name} is {value}; it must be {least} to {most}, or 0 for no limit"));
+        }
+        if (rates.Where(rate => rate.Value is not null).Select(rate => rate.Name).ToList() is [var first, var second, ..])
+            failures.Add($"{setting} has both {first} and {second}; it may have one of them");
+        if (!HasSchedule && Weight is null && Rate is null)
         {
             failures.Add(
-                $"{setting} says nothing; it must have {nameof(RetrySteps)}, {nameof(MaxAge)}, {nameof(DelayReportAfter)} or {nameof(Uncertain)}");
+                $"{setting} says nothing; it must have {nameof(Weight)}, {nameof(MessagesPerSecond)}, {nameof(MessagesPerMinute)}, {nameof(MessagesPerHour)}, "
+                + $"{nameof(RetrySteps)}, {nameof(MaxAge)}, {nameof(DelayReportAfter)} or {nameof(Uncertain)}");
         }
         ValidateSchedule(setting, failures);
-    }
-}
-
-/// <summary>How senders are named in the policy, and compared.</summary>
-public static class SenderPattern
-{
-    public static bool IsOne(string pattern) => pattern is "*" or SenderOptions.NullSender || IsAddress(Key(pattern)) || IsDomain(Key(pattern));
-
-    /// <summary>In the form in which patterns are compared: "*@example.org" is the domain itself.</summary>
-    public static string Key(string pattern)
-    {
-        if (pattern.StartsWith("*@", StringComparison.Ordinal))
-            pattern = pattern[2..];
-        if (pattern.LastIndexOf('@') is >= 0 and var at)
-            return $"{pattern[..at].ToLowerInvariant()}@{DomainName.Key(pattern[(at + 1)..])}";
-        return pattern.StartsWith("*.", StringComparison.Ordinal) ? $"*.{DomainName.Key(pattern[2..])}" : DomainName.Key(pattern);
-    }
-
-    private static bool IsAddress(string pattern) => pattern.Contains('@', StringComparison.Ordinal) && !pattern.Contains('*', StringComparison.Ordinal)
-        && SmtpAddress.TryParse(pattern, out _, allowUtf8: true);
-
-    private static bool IsDomain(string pattern)
-    {
-        var name = pattern.StartsWith("*.", StringComparison.Ordinal) ? pattern[2..] : pattern;
-        return name.Length is > 0 and <= 255 && !name.StartsWith('.') && name.All(c => !char.IsWhiteSpace(c) && c is not ('*' or '@' or ',' or '<' or '>'));
     }
 }

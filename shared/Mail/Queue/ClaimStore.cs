@@ -9,7 +9,8 @@ namespace MailPipeline.Mail;
 /// clock; every later write of its holder names the claim and does nothing when the claim is no longer his. Each taking has an id of
 /// its own, which no other has before or after it: whatever comes again of a batch, a command or a report, touches no claim but its own.
 /// </summary>
-public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
+/// <param name="events">Who is told of deliveries; null: nobody.</param>
+public sealed class ClaimStore(MailDatabase database, MailStoreOptions options, EventSubscriptions? events = null)
 {
     private static readonly Statement s_take = new(
         """
@@ -23,8 +24,8 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
 
     private static readonly Statement s_insertClaim = new(
         """
-        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch, site)
-        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END, $6, $7)
+        INSERT INTO claims (id, domain, lease_until, recipients, began_at, batch, site, sender)
+        VALUES ($1, $2, {now} + $3, $4, CASE WHEN $5 = 1 THEN {now} ELSE 0 END, $6, $7, $8)
         """) { IsMerged = true };
 
     // Whoever takes the site over locks the row for himself, so that he comes wholly before or after, and then sees this claim.
@@ -67,17 +68,17 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
     }
 
     /// <summary>
-    /// The same of a batch that may have a permit of its site: none is won where somebody else gives out those permits by now, and so counts
-    /// nothing of this one.
+    /// The same of a batch that may have a permit of its site, and one of its sender's rate: none is won where somebody else gives out those permits by now,
+    /// and so counts nothing of this one.
     /// </summary>
     public async Task<Claim> TakeAsync(BatchCommand command, bool begun, CancellationToken cancellationToken)
     {
         var claimId = await NextIdAsync(cancellationToken);
         var isStale = false;
         var won = await TakeAsync(
-            claimId, command.BatchId, command.Domain, command.Recipients, begun, cancellationToken, command.Site ?? "",
-            command.SiteEpoch == 0 ? null : async transaction =>
-                isStale = (await transaction.QueryAsync(s_isOfEpoch, r => true, command.Site ?? "", command.SiteEpoch)).Count == 0);
+            claimId, command.BatchId, command.Domain, command.Recipients, begun, cancellationToken, command.Site ?? "", command.Sender ?? "",
+            command is { SiteEpoch: 0, SenderEpoch: 0 } ? null : async transaction =>
+                isStale = !await IsOfEpochAsync(transaction, command.Site, command.SiteEpoch) || !await IsOfEpochAsync(transaction, command.Sender, command.SenderEpoch));
         return new Claim(claimId, won, isStale);
     }
 
@@ -86,7 +87,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
 
     internal Task<IReadOnlySet<long>> TakeAsync(
         long claimId, long batchId, string domain, IReadOnlyList<Recipient> recipients, bool begun, CancellationToken cancellationToken, string site = "",
-        Func<IWriteTransaction, Task<bool>>? isFenced = null)
+        string sender = "", Func<IWriteTransaction, Task<bool>>? isFenced = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return database.WriteAsync<IReadOnlySet<long>>(async transaction =>
@@ -108,7 +109,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
                     won.UnionWith(number == group.Count() ? group : await transaction.QueryAsync(s_taken, r => r.GetInt64(0), ids, claimId, group.Key));
             }
             if (won.Count > 0)
-                await InsertClaimAsync(transaction, claimId, batchId, domain, won, begun, site);
+                await InsertClaimAsync(transaction, claimId, batchId, domain, won, begun, site, sender);
             return won;
         });
     }
@@ -143,7 +144,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         cancellationToken.ThrowIfCancellationRequested();
         if (results.Count == 0)
             return Task.FromResult<IReadOnlySet<long>>(new HashSet<long>());
-        return database.WriteAsync<IReadOnlySet<long>>(async transaction => await OutcomeWriter.DeliveredAsync(transaction, claimId, results));
+        return database.WriteAsync<IReadOnlySet<long>>(async transaction => await OutcomeWriter.DeliveredAsync(transaction, claimId, results, events));
     }
 
     /// <summary>
@@ -160,7 +161,7 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
         {
             // Before the recipients: claims come first, for all who need both.
             var hasEnded = await OutcomeWriter.EndWholeClaimAsync(transaction, claimId, allOfClaim);
-            return (await OutcomeWriter.DeliveredAsync(transaction, claimId, results), hasEnded);
+            return (await OutcomeWriter.DeliveredAsync(transaction, claimId, results, events), hasEnded);
         });
     }
 
@@ -201,11 +202,15 @@ public sealed class ClaimStore(MailDatabase database, MailStoreOptions options)
     internal static IEnumerable<long> Ids(string recipients) =>
         recipients.Split(',').Select(id => long.Parse(id, CultureInfo.InvariantCulture));
 
+    /// <param name="epoch">0: it needs none.</param>
+    private static async ValueTask<bool> IsOfEpochAsync(IWriteTransaction transaction, string? key, long epoch) =>
+        epoch == 0 || (await transaction.QueryAsync(s_isOfEpoch, r => true, StoredText.Note(key ?? ""), epoch)).Count > 0;
+
     private async ValueTask InsertClaimAsync(
-        IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun, string site) =>
+        IWriteTransaction transaction, long claimId, long batchId, string domain, IReadOnlyCollection<long> won, bool begun, string site, string sender) =>
         await transaction.ExecuteAsync(
             s_insertClaim, claimId, domain, (long)options.ClaimLease.TotalMilliseconds,
-            Text([.. won.Order()]), begun ? 1 : 0, batchId, StoredText.Note(site));
+            Text([.. won.Order()]), begun ? 1 : 0, batchId, StoredText.Note(site), StoredText.Note(sender));
 
     /// <summary>To be awaited before recipients are won that join the claim: claims come before recipients, for all who need both.</summary>
     internal static async ValueTask LockAsync(IWriteTransaction transaction, long claimId) =>

@@ -50,6 +50,14 @@ public sealed class FlowStore(MailDatabase database)
         SELECT id FROM w WHERE id IS NOT NULL ORDER BY n
         """);
 
+    internal static readonly Statement s_ofFlow = new(
+        $"""
+        SELECT {QueueStore.Columns}
+        WHERE r.domain = $1 AND r.state = 0 AND r.claim = 0
+            AND (r.flow, r.next_attempt_at, r.id) > ($2, $3, $4) AND (r.flow, r.next_attempt_at) <= ($2, $5)
+        ORDER BY r.flow, r.next_attempt_at, r.id LIMIT $6
+        """);
+
     internal static readonly Statement s_rows = new(
         $"SELECT {QueueStore.Columns} WHERE r.id {{in_1}} AND r.state + 0 = 0 AND r.claim = 0 ORDER BY r.next_attempt_at, r.id");
 
@@ -58,8 +66,8 @@ public sealed class FlowStore(MailDatabase database)
     /// </summary>
     /// <param name="fromFlow">Flows are read in the order of their names, from this one on; empty: from the first.</param>
     /// <param name="alone">Where this is the only flow that has any, nothing is read: its turn comes anyhow.</param>
-    /// <returns>Those, longest due first, and the flow to go on from.</returns>
-    public async Task<(IReadOnlyList<Recipient> Recipients, string NextFlow)> ListDueAsync(
+    /// <returns>Those, longest due first, the flow to go on from, and how many were looked for of each.</returns>
+    public async Task<(IReadOnlyList<Recipient> Recipients, string NextFlow, int OfEach)> ListDueAsync(
         string domain, DateTimeOffset dueBefore, DuePlace after, string fromFlow, int most, string? alone, CancellationToken cancellationToken)
     {
         var flows = await database.QueryAsync(
@@ -68,7 +76,7 @@ public sealed class FlowStore(MailDatabase database)
         var next = flows.Count == MostFlows ? flows[^1].Flow : "";
         var heads = flows.Where(flow => flow.Head != 0).ToList();
         if (heads.Count == 0 || most == 0 || (heads is [var one] && one.Flow == alone))
-            return ([], next);
+            return ([], next, 1);
         if (heads.Count > most)
         {
             // Those for whom there is no room are the first ones of the next reading.
@@ -79,8 +87,13 @@ public sealed class FlowStore(MailDatabase database)
         var ofEach = heads.Count > FewFlows ? 1 : Math.Clamp(most / heads.Count, 1, MostOfOne);
         if (ofEach > 1)
             ids = await database.QueryAsync(s_following, r => r.GetInt64(0), cancellationToken, SqlValue.FromIds(ids), domain, dueBefore, ofEach);
-        return (await database.QueryAsync(s_rows, QueueStore.ReadQueued, cancellationToken, SqlValue.FromIds(ids)), next);
+        return (await database.QueryAsync(s_rows, QueueStore.ReadQueued, cancellationToken, SqlValue.FromIds(ids)), next, ofEach);
     }
+
+    /// <summary>The same of one flow, in the order in which it is due.</summary>
+    public async Task<IReadOnlyList<Recipient>> ListDueOfAsync(
+        string domain, string flow, DateTimeOffset dueBefore, DuePlace after, int most, CancellationToken cancellationToken) =>
+        await database.QueryAsync(s_ofFlow, QueueStore.ReadQueued, cancellationToken, domain, flow, after.NextAttemptAt, after.RecipientId, dueBefore, most);
 
     private static string Of(string sql, string condition) => sql.Replace("{0}", condition, StringComparison.Ordinal);
 }

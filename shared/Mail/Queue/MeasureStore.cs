@@ -34,6 +34,48 @@ public sealed class MeasureStore(MailDatabase database)
 
     private const int HeldAtOnce = 1000;
 
+    /// <summary>Senders who are looked for in every domain, those with most domains that wait first.</summary>
+    private const int MostPaced = 20;
+
+    private const string NextDomain = "(SELECT r.domain FROM recipients r WHERE r.state = 0 AND r.domain > {0} ORDER BY r.domain LIMIT 1)";
+
+    // From one domain that mail waits for to the next, along the index.
+    private static readonly string s_domains =
+        $"""
+        WITH RECURSIVE d(domain) AS (
+            SELECT {NextDomain.Replace("{0}", "''", StringComparison.Ordinal)}
+            UNION ALL
+            SELECT {NextDomain.Replace("{0}", "d.domain", StringComparison.Ordinal)} FROM d WHERE d.domain IS NOT NULL)
+        """;
+
+    internal static readonly Statement s_dueOfSender = new(
+        $"""
+        {s_domains}
+        SELECT domain, due FROM (
+            SELECT d.domain, (
+                SELECT COUNT(*) FROM recipients r
+                WHERE r.domain = d.domain AND r.state = 0 AND (r.flow, r.next_attempt_at) >= ($1, 0) AND (r.flow, r.next_attempt_at) <= ($1, $2)) AS due
+            FROM d WHERE d.domain IS NOT NULL) w
+        WHERE due > 0
+        """);
+
+    internal static readonly Statement s_countOfSender = new(
+        $"""
+        {s_domains}
+        SELECT CAST(COALESCE(SUM((SELECT COUNT(*) FROM recipients r WHERE r.domain = d.domain AND r.state = 0 AND r.flow = $1)), 0) AS BIGINT)
+        FROM d WHERE d.domain IS NOT NULL
+        """);
+
+    // A recipient a line.
+    internal static readonly Statement s_unroutedOfSender = new(
+        """
+        SELECT CAST(COALESCE(SUM(1 + LENGTH(u.recipients) - LENGTH(REPLACE(u.recipients, $2, ''))), 0) AS BIGINT)
+        FROM (
+            SELECT message_id, recipients FROM unrouted UNION ALL SELECT message_id, recipients FROM unrouted_dsn
+            UNION ALL SELECT message_id, recipients FROM unrouted_timed) u
+        JOIN messages m ON m.id = u.message_id WHERE m.flow = $1
+        """);
+
     // $1 now; $2, $3, $4 the place in the index behind which the page begins; $5 its length.
     private const string RowsOfPage =
         """
@@ -127,7 +169,8 @@ public sealed class MeasureStore(MailDatabase database)
             .ToDictionary(domain => domain.Name);
         var held = await FindHeldAsync(cancellationToken);
         var sums = new SortedDictionary<long, Sum>();
-        var tallies = new WaitingTallies(state with { LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken) }, isPaused, now);
+        state = state with { LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken) };
+        var tallies = new WaitingTallies(state, isPaused, now, await CountPacedAsync(state, now, cancellationToken));
         await foreach (var parts in DomainsAsync(now, cancellationToken))
         {
             foreach (var part in parts)
@@ -174,6 +217,31 @@ public sealed class MeasureStore(MailDatabase database)
         foreach (var (flow, count) in claimed)
             senders.Of(flow).NoteClaimed(count);
         return senders.ToGroups(WaitingBy.Sender, now);
+    }
+
+    /// <summary>
+    /// So many recipients of one sender wait, routed or not, due or not; without those that are held. It is looked for in each domain that mail waits for, along an
+    /// index.
+    /// </summary>
+    /// <param name="flow">See <see cref="FlowKey"/>.</param>
+    public async Task<long> CountOfSenderAsync(string flow, CancellationToken cancellationToken)
+    {
+        // First those that are not routed: who is routed meanwhile is counted twice, and not passed over.
+        var unrouted = await database.QueryAsync(s_unroutedOfSender, r => r.GetInt64(0), cancellationToken, flow, "\n");
+        var routed = await database.QueryAsync(s_countOfSender, r => r.GetInt64(0), cancellationToken, flow);
+        return unrouted[0] + routed[0];
+    }
+
+    /// <summary>By domain, what is due of senders whose rates hold up mail.</summary>
+    private async Task<IReadOnlyDictionary<string, long>> CountPacedAsync(QueueState state, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var paced = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (var flow in state.PacedSenders.Take(MostPaced))
+        {
+            foreach (var (domain, due) in await database.QueryAsync(s_dueOfSender, r => (r.GetString(0), r.GetInt64(1)), cancellationToken, flow, now))
+                paced[domain] = paced.GetValueOrDefault(domain) + due;
+        }
+        return paced;
     }
 
     internal static long Earlier(long one, long other) => one == 0 || (other != 0 && other < one) ? other : one;

@@ -25,7 +25,8 @@ public sealed record RecordedOutcomes(
     IReadOnlySet<long> Recorded, IReadOnlyList<long> Reportable, IReadOnlyList<long> Held);
 
 /// <summary>Writes what the queue decided: outcome, next attempt time and what is to be reported in one transaction.</summary>
-public sealed class OutcomeStore(MailDatabase database)
+/// <param name="events">Who is told of it; null: nobody.</param>
+public sealed class OutcomeStore(MailDatabase database, EventSubscriptions? events = null)
 {
     /// <summary>
     /// Records the decisions for those recipients that the claim still holds, and ends the claim, which is the domain's. What was recorded as
@@ -48,7 +49,7 @@ public sealed class OutcomeStore(MailDatabase database)
             // Whoever takes the claim back ends it first as well: one of the two finds nothing left.
             if (endsClaim)
                 await OutcomeWriter.EndClaimAsync(transaction, claimId, domain);
-            return await OutcomeWriter.DecidedAsync(transaction, claimId, decisions, reportDelay, afterDoubt, now);
+            return await OutcomeWriter.DecidedAsync(transaction, claimId, decisions, reportDelay, afterDoubt, now, events);
         });
     }
 

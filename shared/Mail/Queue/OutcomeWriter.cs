@@ -156,7 +156,8 @@ internal static partial class OutcomeWriter
         transaction.QueryAsync(evenIfLeased ? s_endDeadClaim : s_endDeadClaimIfExpired, read, claimId);
 
     /// <summary>The far end took the message. Returns those recorded, now or before for the same claim.</summary>
-    public static async ValueTask<HashSet<long>> DeliveredAsync(IWriteTransaction transaction, long claimId, IReadOnlyList<AttemptResult> results)
+    public static async ValueTask<HashSet<long>> DeliveredAsync(
+        IWriteTransaction transaction, long claimId, IReadOnlyList<AttemptResult> results, EventSubscriptions? events)
     {
         var ids = SqlValue.FromIds(results.Select(result => result.RecipientId));
         var updated = await transaction.QueryAsync(
@@ -181,8 +182,8 @@ internal static partial class OutcomeWriter
             foreach (var id in told.Count == 0 ? [] : await transaction.QueryAsync(s_tellOfRelay, r => r.GetInt64(0), SqlValue.FromIds(told), claimId))
                 noLongerNeeded.Remove(RecipientIds.MessageId(id));
         }
-        await NoteAttemptsAsync(
-            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)), noLongerNeeded);
+        await NoteDeliveriesAsync(
+            transaction, updated.ConvertAll(row => (results.First(result => result.RecipientId == row.Id), row.Attempts)), noLongerNeeded, events);
         return recorded;
     }
 
@@ -236,18 +237,25 @@ internal static partial class OutcomeWriter
         IWriteTransaction transaction, long claimId, IEnumerable<long> recipientIds, int attempts, DateTimeOffset now) =>
         transaction.QueryAsync(s_deliveredHere, r => r.GetInt64(0), SqlValue.FromIds(recipientIds), attempts, now, claimId);
 
-    /// <summary>Notes attempts, and drops a reference to the content for each time that a message is named.</summary>
-    public static async ValueTask NoteAttemptsAsync(
-        IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts, IReadOnlyList<long> messagesNoLongerNeeded)
+    /// <summary>Notes attempts that delivered, and drops a reference to the content for each time that a message is named.</summary>
+    public static async ValueTask NoteDeliveriesAsync(
+        IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts, IReadOnlyList<long> messagesNoLongerNeeded, EventSubscriptions? events)
     {
         InsertAttempts(transaction, attempts);
+        if (EventOutbox.IsWanted(events, EventKind.Delivered))
+        {
+            foreach (var (result, number) in attempts)
+                EventOutbox.Write(transaction, events, new OutcomeEvent(result, number, EventKind.Delivered));
+        }
+
         await transaction.DropReferencesAsync(messagesNoLongerNeeded);
     }
 
     /// <summary>What the queue decided: tried again later, held, or given up and to be reported.</summary>
     /// <param name="afterDoubt">The same was asked for before: what was recorded then counts as recorded now.</param>
     public static async ValueTask<RecordedOutcomes> DecidedAsync(
-        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, DateTimeOffset now)
+        IWriteTransaction transaction, long claimId, IReadOnlyList<RecipientDecision> decisions, TimeSpan reportDelay, bool afterDoubt, DateTimeOffset now,
+        EventSubscriptions? events)
     {
         var updated = await UpdateAsync(transaction, claimId, decisions, now);
         var recorded = updated.Select(row => row.Decision.Result.RecipientId).ToHashSet();
@@ -255,6 +263,12 @@ internal static partial class OutcomeWriter
         InsertAttempts(transaction, [.. updated
             .Where(row => row.Decision.WasTried && row.Decision.Result.Outcome != AttemptOutcome.NotAttempted)
             .Select(row => (row.Decision.Result, row.Attempts))]);
+        foreach (var row in updated)
+        {
+            if (row.Decision.Result.Outcome != AttemptOutcome.NotAttempted)
+                EventOutbox.Write(transaction, events, EventOf(row.Decision.Result, row.Attempts, row.State, row.Decision.NextAttemptAt));
+        }
+
         if (afterDoubt)
             await AddRecordedBeforeAsync(transaction, claimId, decisions, recorded, held);
         var ended = updated.Where(row => row.Decision.State is RecipientState.Bounced or RecipientState.Expired).Select(row => row.Decision).ToList();
@@ -267,7 +281,11 @@ internal static partial class OutcomeWriter
     }
 
     /// <summary>He begins as bounced: it is noted why, in the place of an attempt.</summary>
-    public static void NeverTried(IWriteTransaction transaction, AttemptResult why) => InsertAttempts(transaction, [(why, Untried)]);
+    public static void NeverTried(IWriteTransaction transaction, AttemptResult why, EventSubscriptions? events)
+    {
+        InsertAttempts(transaction, [(why, Untried)]);
+        EventOutbox.Write(transaction, events, new OutcomeEvent(why, Untried, EventKind.Bounced));
+    }
 
     /// <summary>Storage refuses the outcome itself: held for an operator.</summary>
     public static async ValueTask<ClaimUpdate> RefusedAsync(IWriteTransaction transaction, long claimId, long recipientId, DateTimeOffset now) =>
@@ -279,7 +297,7 @@ internal static partial class OutcomeWriter
     /// </summary>
     public static async ValueTask<List<AttemptResult>> TakenBackAsync(
         IWriteTransaction transaction, long claimId, IReadOnlyList<ReturnedRecipient> returned, Func<long, AttemptResult> result, bool hasLived,
-        TimeSpan reportDelay, DateTimeOffset now)
+        TimeSpan reportDelay, DateTimeOffset now, EventSubscriptions? events)
     {
         var updates = returned.GroupBy(one => one with { Id = 0 }, one => one.Id).Select(alike => alike.Key.State is RecipientState.Bounced
             ? transaction.QueryAsync(s_ended, r => (Id: r.GetInt64(0), Attempts: r.GetInt64(1)), SqlValue.FromIds(alike), claimId, (long)alike.Key.State, now)
@@ -290,6 +308,13 @@ internal static partial class OutcomeWriter
         foreach (var rows in updates)
             attempts.AddRange((await rows).Select(row => (result(row.Id), row.Attempts)));
         InsertAttempts(transaction, attempts);
+        if (EventOutbox.IsWanted(events, EventKind.Deferred) || EventOutbox.IsWanted(events, EventKind.Bounced))
+        {
+            var byId = returned.ToDictionary(one => one.Id);
+            foreach (var (attempt, number) in attempts)
+                EventOutbox.Write(transaction, events, EventOf(attempt, number, byId[attempt.RecipientId].State, byId[attempt.RecipientId].Next));
+        }
+
         var ended = returned.Where(one => one.State is RecipientState.Bounced).Select(one => one.Id).ToHashSet();
         if (ended.Count > 0)
         {
@@ -367,6 +392,17 @@ internal static partial class OutcomeWriter
     private static (long Id, AttemptOutcome Outcome, DateTimeOffset StartedAt, DateTimeOffset FinishedAt) Noted(AttemptResult result) => (
         result.RecipientId, result.Outcome, DateTimeOffset.FromUnixTimeMilliseconds(result.StartedAt.ToUnixTimeMilliseconds()),
         DateTimeOffset.FromUnixTimeMilliseconds(result.FinishedAt.ToUnixTimeMilliseconds()));
+
+    /// <summary>Of an attempt that did not deliver.</summary>
+    /// <param name="next">Of the next attempt, where there is to be one.</param>
+    private static OutcomeEvent EventOf(AttemptResult result, long number, RecipientState state, DateTimeOffset next)
+    {
+        var details = (state == RecipientState.Held ? EventDetails.Held : state == RecipientState.Expired ? EventDetails.Expired : EventDetails.None)
+            | (result.Outcome == AttemptOutcome.Uncertain ? EventDetails.Uncertain : EventDetails.None);
+        return new OutcomeEvent(
+            result, number, state is RecipientState.Queued or RecipientState.Held ? EventKind.Deferred : EventKind.Bounced, details,
+            state == RecipientState.Queued ? next : null);
+    }
 
     private static void InsertAttempts(IWriteTransaction transaction, IReadOnlyList<(AttemptResult Result, long Number)> attempts)
     {

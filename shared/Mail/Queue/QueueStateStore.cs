@@ -16,7 +16,7 @@ public sealed record QueueState(int InitialConcurrency, int WindowRecipients, Da
     /// <summary>No process of Queue has said anything.</summary>
     public static readonly QueueState Unknown = new(int.MaxValue, int.MaxValue, null, []);
 
-    /// <summary>Sites that hold up their domains now.</summary>
+    /// <summary>Sites that hold up their domains now, and rates of senders that do (<see cref="SenderRate"/>).</summary>
     public IReadOnlyDictionary<string, SiteNote> LimitedSites { get; init; } = new Dictionary<string, SiteNote>();
 
     /// <summary>Messages that were routed since stand under search terms; null: not all do.</summary>
@@ -25,6 +25,13 @@ public sealed record QueueState(int InitialConcurrency, int WindowRecipients, Da
     /// <summary>What holds up mail that goes this way; null: nothing of a site does.</summary>
     /// <param name="site">Of the domain; empty where none is known.</param>
     public SiteNote? LimitOf(RecipientRoute route, string site) => route == RecipientRoute.Remote ? LimitedSites.GetValueOrDefault(site) : null;
+
+    /// <summary>What the rate of its sender holds up; null: it does not.</summary>
+    public SiteNote? RateOf(RecipientRoute route, string flow) =>
+        route == RecipientRoute.Remote && LimitedSites.Count > 0 ? LimitedSites.GetValueOrDefault(SenderRate.Key(flow)) : null;
+
+    /// <summary>Senders whose rate holds up mail of theirs now.</summary>
+    public IEnumerable<string> PacedSenders => LimitedSites.Keys.Select(SenderRate.FlowOf).OfType<string>();
 
     /// <summary>Null: it has workers.</summary>
     public ClosedEndpoint? ClosedFor(RecipientRoute route, int failures)

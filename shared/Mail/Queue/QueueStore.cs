@@ -7,7 +7,9 @@ namespace MailPipeline.Mail;
 /// <summary>What the router made of one accepted message: every recipient after aliases, each exactly once.</summary>
 /// <param name="MayBeReport">It is to an address for reports by DMARC: somebody looks whether it is one, of a held one once it is released.</param>
 /// <param name="IsSearchable">Operators find it by its addresses and its Message-ID.</param>
-public sealed record RoutedMessage(Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false, bool IsSearchable = false);
+/// <param name="MayBeFeedback">The same of an address for complaints.</param>
+public sealed record RoutedMessage(
+    Envelope Message, IReadOnlyList<RoutedRecipient> Recipients, bool MayBeReport = false, bool IsSearchable = false, bool MayBeFeedback = false);
 
 /// <param name="Address">Where it goes, after aliases.</param>
 /// <param name="Original">The address given at RCPT when an alias changed it, else empty.</param>
@@ -66,7 +68,7 @@ public enum BatchEnd
 }
 
 /// <summary>The queue's side of the truth: routing, what is due where, and the back-off of domains.</summary>
-public sealed class QueueStore(MailDatabase database)
+public sealed class QueueStore(MailDatabase database, EventSubscriptions? events = null)
 {
     private static readonly Statement s_takeUnrouted = new("DELETE FROM unrouted WHERE message_id {in_1} RETURNING message_id") { Locks = SharedRows.Unrouted };
 
@@ -110,6 +112,10 @@ public sealed class QueueStore(MailDatabase database)
     private static readonly Statement s_unreadReleased = new("UPDATE dmarc_unread SET due_at = $2 WHERE message_id = $1 AND due_at > $2");
 
     private static readonly Statement s_insertUnread = new("INSERT INTO dmarc_unread (message_id, tries, due_at) VALUES ($1, 0, $2)");
+
+    private static readonly Statement s_feedbackReleased = new("UPDATE feedback_unread SET due_at = $2 WHERE message_id = $1 AND due_at > $2");
+
+    private static readonly Statement s_insertFeedback = new("INSERT INTO feedback_unread (message_id, tries, due_at) VALUES ($1, 0, $2)");
 
     private static readonly Statement s_setReferences = new("UPDATE messages SET content_refs = $2 WHERE id = $1") { Locks = SharedRows.Messages };
 
@@ -295,11 +301,11 @@ public sealed class QueueStore(MailDatabase database)
             {
                 Insert(transaction, routed, now, reportDelay, made, suppressed);
                 // What waits for an operator is nobody's word yet.
+                var readAt = routed.Message.HoldReason.Length == 0 ? DateTimeOffset.UnixEpoch : now + HeldReportPause;
                 if (routed.MayBeReport)
-                {
-                    transaction.ExecuteLast(
-                        s_insertUnread, routed.Message.MessageId, routed.Message.HoldReason.Length == 0 ? DateTimeOffset.UnixEpoch : now + HeldReportPause);
-                }
+                    transaction.ExecuteLast(s_insertUnread, routed.Message.MessageId, readAt);
+                if (routed.MayBeFeedback)
+                    transaction.ExecuteLast(s_insertFeedback, routed.Message.MessageId, readAt);
 
                 if (routed.IsSearchable)
                     SearchTermStore.Insert(transaction, routed.Message.MessageId, TermsOf(routed));
@@ -446,8 +452,11 @@ public sealed class QueueStore(MailDatabase database)
         (await database.QueryAsync(s_batchesOf, r => r.GetInt64(0), cancellationToken, domain)).ToHashSet();
 
     /// <summary>An operator has released the message: somebody looks now whether it is a report, if it may be one.</summary>
-    internal static ValueTask<int> ReportReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now) =>
-        transaction.ExecuteAsync(s_unreadReleased, messageId, now);
+    internal static async ValueTask ReportReleasedAsync(IWriteTransaction transaction, long messageId, DateTimeOffset now)
+    {
+        await transaction.ExecuteAsync(s_unreadReleased, messageId, now);
+        await transaction.ExecuteAsync(s_feedbackReleased, messageId, now);
+    }
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);
@@ -490,7 +499,7 @@ public sealed class QueueStore(MailDatabase database)
         StoredTime.Read(r, 7), (RecipientRoute)r.GetInt32(8), r.GetString(9), r.GetString(10), r.GetString(11),
         r.GetInt32(12));
 
-    private static void Insert(
+    private void Insert(
         IWriteTransaction transaction, RoutedMessage routed, DateTimeOffset now, TimeSpan reportDelay, List<(string, Recipient)> made,
         List<(long, RoutedRecipient)>? suppressed)
     {
@@ -507,7 +516,7 @@ public sealed class QueueStore(MailDatabase database)
             var id = RecipientIds.Of(message.MessageId, number);
             if (recipient.Suppression is not null)
             {
-                InsertSuppressed(transaction, id, recipient, message, now, delay);
+                InsertSuppressed(transaction, id, recipient, message, now, delay, events);
                 suppressed?.Add((id, recipient));
                 continue;
             }
@@ -548,13 +557,13 @@ public sealed class QueueStore(MailDatabase database)
     }
 
     private static void InsertSuppressed(
-        IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now, TimeSpan reportDelay)
+        IWriteTransaction transaction, long id, RoutedRecipient recipient, Envelope message, DateTimeOffset now, TimeSpan reportDelay, EventSubscriptions? events)
     {
         transaction.ExecuteLast(
             s_insertSuppressed, id, recipient.Address, recipient.Original, recipient.Domain, (long)recipient.Route, message.Flow, now,
             (long)(recipient.Dsn?.Notify ?? DsnNotify.Unsaid), recipient.Dsn?.OriginalRecipient ?? "", recipient.ReturnPath);
         var why = new AttemptResult(id, AttemptOutcome.Failed, Suppression.Status, recipient.Suppression!.Explanation, "", now, now);
-        OutcomeWriter.NeverTried(transaction, why);
+        OutcomeWriter.NeverTried(transaction, why, events);
         if (OwesFailure(recipient, message))
             UnreportedStore.NoteUntried(transaction, recipient, why, reportDelay);
     }

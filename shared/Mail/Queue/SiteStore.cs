@@ -13,7 +13,8 @@ public sealed record StoredSite(int Failures, DateTimeOffset RestUntil, string R
 
 /// <summary>By what the permits of a site count.</summary>
 /// <param name="IsAfterOthers">Somebody gave some out before, and has not said that he has ended.</param>
-public readonly record struct SiteTakeover(long Epoch, bool IsAfterOthers);
+/// <param name="IsNew">Nobody has left anything there before.</param>
+public readonly record struct SiteTakeover(long Epoch, bool IsAfterOthers, bool IsNew);
 
 /// <summary>A batch that a worker holds a claim for.</summary>
 public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
@@ -24,6 +25,21 @@ public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
 /// <param name="Waiting">Domains that wait for one.</param>
 /// <param name="HoldUp">What they wait for.</param>
 public sealed record SiteNote(int Connections, int Held, int Waiting, SiteHoldUp HoldUp);
+
+/// <summary>
+/// The names under which rates of senders are kept beside sites: the rows are the same, and so is who gives out permits. No host has a space in
+/// its name.
+/// </summary>
+public static class SenderRate
+{
+    private const string Prefix = "sender ";
+
+    /// <param name="flow">See <see cref="FlowKey"/>.</param>
+    public static string Key(string flow) => Prefix + flow;
+
+    /// <summary>Null: the name is that of a site.</summary>
+    public static string? FlowOf(string key) => key.StartsWith(Prefix, StringComparison.Ordinal) ? key[Prefix.Length..] : null;
+}
 
 /// <summary>What holds up mail for a site. The words are stored; they never change meaning.</summary>
 public enum SiteHoldUp
@@ -76,6 +92,8 @@ public sealed class SiteStore(MailDatabase database)
 
     private static readonly Statement s_held = new("SELECT batch, domain, recipients FROM claims WHERE site = $1 AND batch <> 0");
 
+    private static readonly Statement s_heldOfSender = new("SELECT batch, domain, recipients FROM claims WHERE sender = $1 AND batch <> 0");
+
     /// <summary>Sites that hold up somebody now, as far as is known.</summary>
     internal static async Task<IReadOnlyDictionary<string, SiteNote>> ListLimitedAsync(MailDatabase database, CancellationToken cancellationToken) =>
         (await database.QueryAsync(
@@ -95,20 +113,20 @@ public sealed class SiteStore(MailDatabase database)
     {
         var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
         var key = StoredText.Note(site);
-        var former = 0L;
+        var (former, isNew) = (0L, false);
         await database.WriteAsync(async transaction =>
         {
-            await transaction.ExecuteAsync(s_make, key);
+            isNew = await transaction.ExecuteAsync(s_make, key) == 1;
             former = (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), key))[0];
             return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
         });
-        return new SiteTakeover(epoch, IsAfterOthers: former != 0);
+        return new SiteTakeover(epoch, IsAfterOthers: former != 0, isNew);
     }
 
-    /// <summary>All batches for the site that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
+    /// <summary>All batches for the site, or by permits of the sender's rate, that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
     public async Task<IReadOnlyList<HeldBatch>> ListHeldAsync(string site, CancellationToken cancellationToken) =>
         await database.QueryAsync(
-            s_held, r => new HeldBatch(r.GetInt64(0), r.GetString(1), r.GetString(2).Count(','.Equals) + 1), cancellationToken, StoredText.Note(site));
+            SenderRate.FlowOf(site) is null ? s_held : s_heldOfSender, r => new HeldBatch(r.GetInt64(0), r.GetString(1), r.GetString(2).Count(','.Equals) + 1), cancellationToken, StoredText.Note(site));
 
     public Task SetRestAsync(string site, StoredSite rest) => ChangeAsync(site, (transaction, key) =>
         transaction.ExecuteAsync(s_setRest, key, rest.Failures, rest.RestUntil, StoredText.Note(rest.Reason)));

@@ -95,7 +95,8 @@ public static class HoldRule
 }
 
 /// <summary>Takes recipients back from workers that died.</summary>
-public sealed class TakeBackStore(MailDatabase database)
+/// <param name="events">Who is told of it; null: nobody.</param>
+public sealed class TakeBackStore(MailDatabase database, EventSubscriptions? events = null)
 {
     private const int Page = 200;
 
@@ -173,7 +174,7 @@ public sealed class TakeBackStore(MailDatabase database)
             var returns = begun.ConvertAll(recipient => Return(recipient, claim, isAlone: begun.Count == 1, decide));
             var free = OutcomeWriter.FreeAsync(transaction, claimId, unbegun);
             var attempts = await OutcomeWriter.TakenBackAsync(
-                transaction, claimId, returns, id => Result(id, claim.Ends.Contains(id), claim.IsDone, now), claim.IsDone, reportDelay, now);
+                transaction, claimId, returns, id => Result(id, claim.Ends.Contains(id), claim.IsDone, now), claim.IsDone, reportDelay, now, events);
             var freed = await free;
             var results = attempts.ToDictionary(result => result.RecipientId);
             // Who was recorded as delivered since he was looked for is not taken back.

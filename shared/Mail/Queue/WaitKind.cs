@@ -47,7 +47,7 @@ public enum WaitKind
     /// <summary>As many connections to its site are open as are allowed, for whichever domains.</summary>
     SiteLimit = 13,
 
-    /// <summary>As many messages have been sent to its site lately as are allowed.</summary>
+    /// <summary>As many messages have been sent lately as are allowed, to its site or by its sender.</summary>
     RateLimit = 14,
 }
 
@@ -79,8 +79,9 @@ public static class WaitWords
 /// asks for one recipient go by this. A site is asked behind what the domain itself says; while it rests, its domains back off.
 /// </summary>
 /// <param name="Site">What holds up mail for its site; <see cref="SiteHoldUp.None"/> for a maildrop here, too.</param>
+/// <param name="IsPaced">Mail of its sender to other systems waits for his rate.</param>
 public readonly record struct WaitConditions(
-    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None)
+    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None, bool IsPaced = false)
 {
     public WaitKind Kind => this switch
     {
@@ -88,6 +89,7 @@ public readonly record struct WaitConditions(
         { BacksOff: true } => WaitKind.BacksOff,
         { IsDue: false } => WaitKind.NextAttempt,
         { HasWorkers: false } => WaitKind.NoWorker,
+        { IsPaced: true } => WaitKind.RateLimit,
         { IsBehindWindow: true } => WaitKind.SenderTurn,
         { IsLimited: true } => WaitKind.DomainLimit,
         { Site: SiteHoldUp.Connections } => WaitKind.SiteLimit,

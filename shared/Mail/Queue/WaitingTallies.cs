@@ -3,7 +3,8 @@ namespace MailPipeline.Mail;
 /// <summary>Puts together what waits by domain, by site and by reason, one domain after the other.</summary>
 /// <param name="state">What the queue goes by.</param>
 /// <param name="isPaused">Delivery of all mail is paused.</param>
-internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOffset now)
+/// <param name="paced">By domain, so many to other systems are due and wait for the rates of their senders.</param>
+internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOffset now, IReadOnlyDictionary<string, long> paced)
 {
     private readonly LargestGroups _domains = new();
     private readonly NamedTallies _sites = new();
@@ -32,22 +33,24 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
             _sites.Of(part.Site).Add(part.Queued, claimed, dueNow, nextAt, part.Oldest, part.Oldest);
             Add(WaitKind.BeingTried, claimed, claimed, 0, part.OldestDue, part.Oldest);
 
-            var ahead = Math.Min(due, state.WindowRecipients);
+            // Who waits for his sender's rate takes nobody's room.
+            var pacedDue = part.Route == (long)RecipientRoute.Remote && paced.Count > 0 ? Math.Min(due, paced.GetValueOrDefault(part.Domain)) : 0;
+            var ahead = Math.Min(due - pacedDue, state.WindowRecipients);
             var isLimited = state.IsLimited(part.Failures, claims);
             var hasWorkers = state.ClosedFor((RecipientRoute)part.Route, part.Failures) is null;
             var holdUp = state.LimitOf((RecipientRoute)part.Route, part.Site)?.HoldUp ?? SiteHoldUp.None;
-            foreach (var (count, isDue, isBehind, oldest, at) in new[]
+            foreach (var (count, isDue, isBehind, isPaced, oldest, at) in new[]
             {
-                (ahead, true, false, part.OldestDue, backoffUntil), (due - ahead, true, true, part.OldestDue, backoffUntil),
-                (later, false, false, part.OldestLater, nextAt),
+                (ahead, true, false, false, part.OldestDue, backoffUntil), (due - pacedDue - ahead, true, true, false, part.OldestDue, backoffUntil),
+                (pacedDue, true, false, true, part.OldestDue, backoffUntil), (later, false, false, false, part.OldestLater, nextAt),
             })
             {
                 if (count == 0)
                     continue;
-                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp).Kind;
+                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp, isPaced).Kind;
                 Add(kind, count, 0, at, oldest, part.Oldest);
                 // What is due goes before what is not.
-                var size = isDue && !isBehind ? long.MaxValue : count;
+                var size = isDue && !isBehind && !isPaced ? long.MaxValue : count;
                 if (size > next.Size)
                     next = (size, kind);
             }

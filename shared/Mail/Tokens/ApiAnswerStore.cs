@@ -11,7 +11,8 @@ public abstract record ApiAnswer
 }
 
 /// <summary>It is the first of its key, and is to be done.</summary>
-public sealed record AnswerWanted : ApiAnswer;
+/// <param name="BeganAt">By which its end is known for its own.</param>
+public sealed record AnswerWanted(DateTimeOffset BeganAt) : ApiAnswer;
 
 /// <summary>Another one with the key is being done.</summary>
 public sealed record AnswerUnderWay : ApiAnswer;
@@ -41,7 +42,9 @@ public sealed class ApiAnswerStore(MailDatabase database)
 
     private static readonly Statement s_find = new("SELECT request, status, location, type, body FROM api_answers WHERE name = $1");
 
-    private static readonly Statement s_end = new("UPDATE api_answers SET status = $2, location = $3, type = $4, body = $5 WHERE name = $1");
+    private static readonly Statement s_end = new("UPDATE api_answers SET status = $2, location = $3, type = $4, body = $5 WHERE name = $1 AND began_at = $6 AND status = 0");
+
+    private static readonly Statement s_giveUp = new("DELETE FROM api_answers WHERE name = $1 AND began_at = $2 AND status = 0");
 
     private static readonly Statement s_old = new("SELECT name FROM api_answers WHERE began_at < $1 ORDER BY began_at LIMIT $2");
 
@@ -60,7 +63,7 @@ public sealed class ApiAnswerStore(MailDatabase database)
             return await transaction.ExecuteAsync(s_begin, name, request, now, now - s_kept, now - s_underWay) > 0;
         });
         if (isMine)
-            return new AnswerWanted();
+            return new AnswerWanted(now);
         var found = await database.QueryAsync(
             s_find, r => (Request: r.GetString(0), Answer: new AnswerKept(r.GetInt32(1), r.GetString(2), r.GetString(3), r.GetString(4))), cancellation, name);
         return found switch
@@ -71,6 +74,11 @@ public sealed class ApiAnswerStore(MailDatabase database)
         };
     }
 
-    public Task EndAsync(string name, AnswerKept answer) =>
-        database.WriteAsync(transaction => transaction.ExecuteAsync(s_end, name, answer.Status, answer.Location, answer.Type, answer.Body));
+    /// <summary>Keeps the answer, unless somebody else has taken the request over meanwhile.</summary>
+    public Task EndAsync(string name, AnswerWanted wanted, AnswerKept answer) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_end, name, answer.Status, answer.Location, answer.Type, answer.Body, wanted.BeganAt));
+
+    /// <summary>It was not done, and whoever repeats it begins anew.</summary>
+    public Task GiveUpAsync(string name, AnswerWanted wanted) =>
+        database.WriteAsync(transaction => transaction.ExecuteAsync(s_giveUp, name, wanted.BeganAt));
 }

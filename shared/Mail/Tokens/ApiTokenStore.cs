@@ -25,9 +25,17 @@ public sealed class ApiTokenStore(MailDatabase database)
 
     private static readonly TimeSpan s_useNotedEach = TimeSpan.FromMinutes(1);
 
-    private static readonly Statement s_find = new($"SELECT {Columns} FROM api_tokens WHERE digest = $1");
+    // Of an account or a domain that is another one of the same name it is none.
+    private static readonly Statement s_find = new(
+        $"""
+        SELECT {Columns} FROM api_tokens t WHERE digest = $1
+            AND (account = '' OR EXISTS (SELECT 1 FROM accounts a WHERE a.address = t.account AND a.created_at <= t.made_at))
+            AND (domain = '' OR EXISTS (SELECT 1 FROM domains d WHERE d.name = t.domain AND d.created_at <= t.made_at))
+        """);
 
     private static readonly Statement s_list = new($"SELECT {Columns} FROM api_tokens ORDER BY name LIMIT $1");
+
+    private static readonly Statement s_removeEnded = new("DELETE FROM api_tokens WHERE until_at > 0 AND until_at <= $1");
 
     private static readonly Statement s_count = new("SELECT COUNT(*) FROM api_tokens");
 
@@ -45,7 +53,7 @@ public sealed class ApiTokenStore(MailDatabase database)
 
     private static readonly Statement s_used = new("UPDATE api_tokens SET used_at = $2 WHERE digest = $1 AND used_at < $3");
 
-    /// <summary>Whose token this is, if it has not ended. That it was used is noted once a minute.</summary>
+    /// <summary>Whose token this is, if it has not ended. That it was used is noted once a minute. Those that have ended are removed when another is made.</summary>
     /// <returns>Null: it is none.</returns>
     public async Task<ApiToken?> FindAsync(string token, CancellationToken cancellation)
     {
@@ -58,7 +66,7 @@ public sealed class ApiTokenStore(MailDatabase database)
         if (found.UntilAt <= now)
             return null;
         if (found.UsedAt is null || now - found.UsedAt >= s_useNotedEach)
-            await database.WriteAsync(transaction => transaction.ExecuteAsync(s_used, digest, now, now - s_useNotedEach));
+            await NoteUseAsync(digest, now);
         return found;
     }
 
@@ -73,6 +81,7 @@ public sealed class ApiTokenStore(MailDatabase database)
         var note = await AuditNote.BeginAsync(database, by);
         return await database.WriteAsync(async transaction =>
         {
+            await transaction.ExecuteAsync(s_removeEnded, note.At);
             if ((await transaction.QueryAsync(s_count, r => r.GetInt64(0)))[0] >= MaxTokens)
                 return false;
             if (await transaction.ExecuteAsync(
@@ -103,6 +112,18 @@ public sealed class ApiTokenStore(MailDatabase database)
 
     /// <summary>They end with the domain.</summary>
     internal static ValueTask<int> RemoveOfDomainAsync(IWriteTransaction transaction, string domain) => transaction.ExecuteAsync(s_removeOfDomain, domain);
+
+    /// <summary>For people. Who wants to see why the disk is full is let in though it cannot be written.</summary>
+    private async Task NoteUseAsync(string digest, DateTimeOffset now)
+    {
+        try
+        {
+            await database.WriteAsync(transaction => transaction.ExecuteAsync(s_used, digest, now, now - s_useNotedEach));
+        }
+        catch (StorageUnavailableException)
+        {
+        }
+    }
 
     private static string SubjectOf(ApiToken token) =>
         $"{token.Name}: {token.Scopes}{(token.AccountAddress.Length > 0 ? $" of {token.AccountAddress}" : token.Domain.Length > 0 ? $" of {token.Domain}" : "")}".ToLowerInvariant();

@@ -13,7 +13,7 @@ internal static partial class RoomRules
 
     /// <summary>Where messages of the bus arrive and leave: what they say is mapped there to words of the service's own.</summary>
     private static readonly string[] BusRooms =
-        ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
+        ["services/Ingress", "services/Ingress/NextHops", "services/Queue/Domains", "services/Queue/Routing", "services/Queue/Events", "services/Delivery/Intake", "services/Mailbox/Maildrops"];
 
     /// <summary>The rooms of each project that has some, and what each of them may use of the others.</summary>
     internal static readonly Dictionary<(string Project, string Room), string[]> Uses = new()
@@ -23,23 +23,25 @@ internal static partial class RoomRules
         [("services/Ingress", "NextHops")] = [],
         [("services/Ingress", "Limits")] = [],
         [("services/Ingress", "Filters")] = ["Headers"],
-        [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports", "Policies"],
+        [("services/Queue", "Reconciling")] = ["Routing", "Domains", "Reports", "Policies", "Events"],
         [("services/Queue", "Routing")] = ["Domains"],
         [("services/Queue", "Domains")] = ["Reports", "Sites", "Policies"],
         [("services/Queue", "Sites")] = ["Policies"],
         [("services/Queue", "Reports")] = ["Policies"],
         [("services/Queue", "Policies")] = [],
-        [("services/Delivery", "Intake")] = ["Connections", "Smtp", "Routing", "Tls", "Batches", "Claims"],
+        [("services/Queue", "Events")] = [],
+        [("services/Delivery", "Intake")] = ["Connections", "Smtp", "Sources", "Routing", "Tls", "Batches", "Claims"],
         [("services/Delivery", "Connections")] = ["Smtp", "Batches", "Claims"],
-        [("services/Delivery", "Smtp")] = ["Routing", "Tls", "Batches"],
+        [("services/Delivery", "Smtp")] = ["Sources", "Routing", "Tls", "Batches"],
+        [("services/Delivery", "Sources")] = ["Routing"],
         [("services/Delivery", "Routing")] = ["Tls"],
         [("services/Delivery", "Tls")] = [],
-        [("services/Delivery", "Batches")] = ["Claims"],
+        [("services/Delivery", "Batches")] = ["Sources", "Claims"],
         [("services/Delivery", "Claims")] = [],
         [("services/Console", "Api")] = ["Access"],
         [("services/Console", "Access")] = [],
-        [("shared/Mail", "History")] = ["Queue", "Audit", "Search"],
-        [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit", "Tokens"],
+        [("shared/Mail", "History")] = ["Queue", "Audit", "Search", "Events"],
+        [("shared/Mail", "Maildrops")] = ["Queue", "Directory", "Content", "Audit", "Tokens", "Events"],
         [("shared/Mail", "Logins")] = ["Directory"],
         [("shared/Mail", "Operators")] = ["Queue", "Audit", "Search"],
         [("shared/Mail", "Reporting")] = ["Queue", "Content"],
@@ -49,11 +51,12 @@ internal static partial class RoomRules
         [("shared/Mail", "Forwarding")] = [],
         [("shared/Mail", "Suppression")] = ["Audit"],
         [("shared/Mail", "Policies")] = [],
-        [("shared/Mail", "Queue")] = ["Content", "Search", "Suppression"],
+        [("shared/Mail", "Queue")] = ["Content", "Search", "Suppression", "Events"],
         [("shared/Mail", "Content")] = [],
         [("shared/Mail", "Tokens")] = ["Audit"],
         [("shared/Mail", "Audit")] = [],
         [("shared/Mail", "Search")] = [],
+        [("shared/Mail", "Events")] = ["Search"],
         [("services/Mailbox", "Maildrops")] = [],
         [("services/Mailbox", "Pop3")] = [],
         [("services/Standalone", "Demo")] = [],

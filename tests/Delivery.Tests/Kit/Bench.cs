@@ -9,6 +9,7 @@ using MailPipeline.Delivery.Connections;
 using MailPipeline.Delivery.Intake;
 using MailPipeline.Delivery.Routing;
 using MailPipeline.Delivery.Smtp;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
@@ -32,6 +33,7 @@ internal sealed class Bench : IAsyncDisposable
     private readonly FakeLifetime _lifetime = new();
     private readonly StsFetch _fetch;
     private readonly LoginLog _logins;
+    private readonly SourceLog _sourceLog;
     private long _nextMessage = 1;
 
     public Bench(Action<DeliveryOptions>? configure = null, TimeProvider? time = null, Random? random = null)
@@ -58,14 +60,19 @@ internal sealed class Bench : IAsyncDisposable
             Time, new FakeLogger<TlsResults>());
         _fetch = new StsFetch(PolicyHosts, Roots, Options.StsTimeout, Time);
         Renewal = new ClaimRenewal(Claims, Telemetry, Time, new FakeLogger<ClaimRenewal>());
-        var failures = new HostFailures(Time);
+        var failures = new HostFailures(options, Time);
         Unanswered = new UnansweredQuestions(Microsoft.Extensions.Options.Options.Create(DnsOptions), Time);
         Resolver = ResolverFor(Dns, failures, random);
-        Connector = new SmtpConnector(options, Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), new TlsExporter(NullLogger<TlsExporter>.Instance), _logins, Time);
+        SourcesFile = new SourcesFile(options, Time, new FakeLogger<SourcesFile>());
+        Plans = new SourcePlans(SourceDays, Time, new FakeLogger<SourcePlans>());
+        _sourceLog = new SourceLog(Time, SourceLines);
+        Sources = new SourceSlots(SourcesFile, new HostSources(options, Time), Plans, Telemetry, random ?? new Random(1), Time, _sourceLog);
+        Connector = new SmtpConnector(options, new Dialer(options, Time), Telemetry, ClearText, Roots, Results, new BrokenTls(options, Time), new TlsExporter(NullLogger<TlsExporter>.Instance), _logins, Time);
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, failures, Connector, new OwnEndpoint(() => Task.FromResult(OwnName), new FakeLogger<OwnEndpoint>()), options,
+            Claims, Content, Renewal, Resolver, failures, Connector, new OwnEndpoint(() => Task.FromResult(OwnName), new FakeLogger<OwnEndpoint>()),
+            Sources, new SourcePutOffs(Sources, Telemetry, Time, new Random(1)), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -118,6 +125,18 @@ internal sealed class Bench : IAsyncDisposable
 
     public SmtpConnector Connector { get; }
 
+    public SourcesFile SourcesFile { get; }
+
+    /// <summary>What storage has of the plans of source addresses.</summary>
+    public FakeSourceDays SourceDays { get; } = new();
+
+    public SourcePlans Plans { get; }
+
+    public SourceSlots Sources { get; }
+
+    /// <summary>What the operator reads of source addresses that cannot be used.</summary>
+    public FakeLogger<SourceLog> SourceLines { get; } = new();
+
     public ClaimRenewal Renewal { get; }
 
     public MxResolver Resolver { get; }
@@ -143,7 +162,7 @@ internal sealed class Bench : IAsyncDisposable
         var cache = new DnsCache(dns, Unanswered, dnsOptions, Time);
         return new MxResolver(
             cache, new AddressLookUp(dns, Unanswered, options, dnsOptions, Time, random),
-            failures ?? new HostFailures(Time), new LocalAddresses(options, Time), Relays,
+            failures ?? new HostFailures(options, Time), new LocalAddresses(options, Time), Relays,
             new TlsDemands(PoliciesFor(cache), Results, Telemetry, options, dnsOptions), options, Time, random);
     }
 
@@ -191,6 +210,8 @@ internal sealed class Bench : IAsyncDisposable
         await Slots.DisposeAsync();
         ClearText.Dispose();
         _logins.Dispose();
+        _sourceLog.Dispose();
+        SourcesFile.Dispose();
         Results.Dispose();
         _fetch.Dispose();
         Telemetry.Dispose();

@@ -4,6 +4,7 @@ using System.Text;
 using MailPipeline.Delivery.Batches;
 using MailPipeline.Delivery.Claims;
 using MailPipeline.Delivery.Routing;
+using MailPipeline.Delivery.Sources;
 using MailPipeline.Dns;
 using MailPipeline.Mail;
 using MailPipeline.Smtp;
@@ -345,6 +346,32 @@ internal sealed class FakeLifetime : IHostApplicationLifetime, IDisposable
     public void StopApplication() => _stopping.Cancel();
 
     public void Dispose() => _stopping.Dispose();
+}
+
+/// <summary>Plans of source addresses in memory, as of a store that several processes share.</summary>
+internal sealed class FakeSourceDays : ISourceDays
+{
+    private readonly Dictionary<(string Source, int Day), int> _taken = [];
+
+    public int Writes { get; private set; }
+
+    /// <summary>Given out so far, sent or not.</summary>
+    public int Of(string source) => _taken.Where(day => day.Key.Source == source).Sum(day => day.Value);
+
+    public Task<int> TakeAsync(string source, int day, int wanted, int plan)
+    {
+        Writes++;
+        var before = _taken.GetValueOrDefault((source, day));
+        var taken = Math.Min(wanted, Math.Max(plan - before, 0));
+        _taken[(source, day)] = before + taken;
+        return Task.FromResult(taken);
+    }
+
+    public Task GiveBackAsync(string source, int day, int messages)
+    {
+        _taken[(source, day)] -= messages;
+        return Task.CompletedTask;
+    }
 }
 
 /// <summary>The domains that we relay for, by name.</summary>

@@ -1,10 +1,10 @@
-namespace MailPipeline.Queue.Policies;
+namespace MailPipeline.Mail;
 
 /// <summary>
 /// Entries by name, of which the first that fits counts: a name, "*." and a name (all below it), or "*". However many there are, a look costs what the
 /// name has labels.
 /// </summary>
-internal sealed class NameTable<T>
+public sealed class NameTable<T>
     where T : notnull
 {
     private readonly Dictionary<string, (int Index, T Value)> _exact = new(StringComparer.Ordinal);

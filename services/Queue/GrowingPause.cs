@@ -1,4 +1,4 @@
-namespace MailPipeline.Queue.Domains;
+namespace MailPipeline.Queue;
 
 /// <summary>A pause that is twice as long each time, up to a longest, until it is forgotten.</summary>
 internal sealed class GrowingPause(TimeSpan first, TimeSpan longest)

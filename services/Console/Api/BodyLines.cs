@@ -2,20 +2,31 @@ using System.Text;
 
 namespace MailPipeline.Console.Api;
 
-/// <param name="IsTooLong">It had more octets than are allowed, and is left out.</param>
-internal readonly record struct BoundedLine(string Text, bool IsTooLong);
+/// <summary>Why a line has no text.</summary>
+internal enum BodyLineFault
+{
+    None,
+    TooLong,
+    NoUtf8,
+}
+
+/// <param name="Text">Without its end; empty where it has a fault.</param>
+internal readonly record struct BodyLine(string Text, BodyLineFault Fault);
 
 /// <summary>Lines of UTF-8, each up to a length; what is longer takes no memory.</summary>
-internal sealed class BoundedLines(Stream body, int longest) : IDisposable
+internal sealed class BodyLines(Stream body, int longest) : IDisposable
 {
+    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private readonly byte[] _buffer = new byte[16 * 1024];
     private readonly MemoryStream _line = new();
 
     private int _start;
     private int _end;
+    private bool _isFirst = true;
 
     /// <returns>Without its end; null: there are no more.</returns>
-    public async ValueTask<BoundedLine?> ReadAsync(CancellationToken cancellation)
+    public async ValueTask<BodyLine?> ReadAsync(CancellationToken cancellation)
     {
         _line.SetLength(0);
         var isTooLong = false;
@@ -44,6 +55,22 @@ internal sealed class BoundedLines(Stream body, int longest) : IDisposable
 
     public void Dispose() => _line.Dispose();
 
-    private BoundedLine Take(bool isTooLong) =>
-        isTooLong ? new BoundedLine("", true) : new BoundedLine(Encoding.UTF8.GetString(_line.GetBuffer().AsSpan(0, (int)_line.Length)).TrimEnd('\r'), false);
+    private BodyLine Take(bool isTooLong)
+    {
+        var octets = _line.GetBuffer().AsSpan(0, (int)_line.Length);
+        // The mark that some programs put before UTF-8.
+        if (_isFirst && octets.StartsWith(Encoding.UTF8.Preamble))
+            octets = octets[Encoding.UTF8.Preamble.Length..];
+        _isFirst = false;
+        if (isTooLong)
+            return new BodyLine("", BodyLineFault.TooLong);
+        try
+        {
+            return new BodyLine(s_strict.GetString(octets).TrimEnd('\r'), BodyLineFault.None);
+        }
+        catch (DecoderFallbackException)
+        {
+            return new BodyLine("", BodyLineFault.NoUtf8);
+        }
+    }
 }
