@@ -67,4 +67,11 @@ builder.AddProject<Projects.Mailbox>("mailbox")
     .WithReference(servers.MailDb).WaitFor(servers.MailDb)
     .WithReference(servers.RabbitMq).WaitFor(servers.RabbitMq);
 
+builder.AddProject<Projects.Console>("console")
+    .WithReplicas(2)
+    // Of this machine alone, so that tokens may come in clear text.
+    .WithHttpEndpoint(name: "http", env: "Http__Port")
+    .WithHttpHealthCheck("/health/ready", endpointName: "http")
+    .WithReference(servers.MailDb).WaitFor(servers.MailDb);
+
 await builder.Build().RunAsync();

@@ -132,7 +132,7 @@ compile_ahead() {
   frameworks="$(dirname "$(readlink -f "$(command -v dotnet)")")/shared"
   mkdir -p "$kept"
   declare -A files=() sums=()
-  for file in services/{Ingress,Queue,Delivery,Mailbox,Commands}/bin/"$configuration"/net10.0/{MailPipeline,mail,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange,MimeKit,DnsClient,SQLitePCLRaw,Microsoft.Data.Sqlite,Spectre,System.CommandLine}*.dll; do
+  for file in services/{Ingress,Queue,Delivery,Mailbox,Console,Commands}/bin/"$configuration"/net10.0/{MailPipeline,mail,MassTransit,Npgsql,OpenTelemetry,Orleans,Pipelines,Polly,RabbitMQ,StackExchange,MimeKit,DnsClient,SQLitePCLRaw,Microsoft.Data.Sqlite,Spectre,System.CommandLine}*.dll; do
     [[ -e $file ]] || continue
     sum="$(sha256sum "$file" | cut -d' ' -f1)"
     # Of the last run, and the build has left it there.
@@ -145,7 +145,7 @@ compile_ahead() {
   for sum in "${!files[@]}"; do
     [[ -e $kept/$sum ]] || cp "${files[$sum]}" "$new/"
   done
-  for file in services/{Ingress,Queue,Delivery,Mailbox,Standalone,Commands}; do
+  for file in services/{Ingress,Queue,Delivery,Mailbox,Console,Standalone,Commands}; do
     references+=(-r "$file/bin/$configuration/net10.0/*.dll")
   done
   for framework in Microsoft.NETCore.App Microsoft.AspNetCore.App; do

@@ -36,7 +36,7 @@ internal sealed class CommandTree
         {
             _data, _json, _as,
             DirectoryCommands.Domain(this), DirectoryCommands.Account(this, terminal), DirectoryCommands.Alias(this),
-            MessageCommands.Message(this), QueueCommands.Queue(this), DkimCommands.Dkim(this),
+            MessageCommands.Message(this), QueueCommands.Queue(this), RuleCommands.Rule(this), DkimCommands.Dkim(this),
             TlsCommands.Tls(this), DmarcCommands.Dmarc(this), EventCommands.Event(this), BanCommands.Ban(this), SuppressionCommands.Suppression(this, terminal), TokenCommands.Token(this), AuditCommands.Audit(this), CheckCommands.Check(this),
             Version(),
         };

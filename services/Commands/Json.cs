@@ -102,6 +102,16 @@ internal static class Json
             case HeldByOperator held:
                 json.WriteTime("since", held.Since);
                 json.WriteString("operator", held.Operator);
+                if (held.Rule.Length == 0)
+                    break;
+                json.WriteString("rule", held.Rule);
+                json.WriteString("why", held.Why);
+                break;
+            case Suspended suspended:
+                json.WriteTime("since", suspended.Since);
+                json.WriteString("operator", suspended.Operator);
+                json.WriteString("rule", suspended.Rule);
+                json.WriteString("why", suspended.Why);
                 break;
             case HeldBySystem held:
                 json.WriteTime("since", held.Since);

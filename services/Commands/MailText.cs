@@ -65,11 +65,16 @@ internal static class MailText
         NoWorker { BusRefuses: true } missing => $"it is due, and the bus takes no batches for '{missing.Endpoint}' since {Time(missing.Since)}",
         NoWorker missing => $"it is due, and no worker takes batches from '{missing.Endpoint}' since {Time(missing.Since)}",
         Paused paused => $"delivery is paused since {Time(paused.Since)} by {OneLine(paused.Operator)}",
+        HeldByOperator { Rule.Length: > 0 } held => $"by {OneLine(held.Operator)}, {OfRule(held.Rule, held.Since, held.Ends, held.Why)}",
+        Suspended suspended => $"{domain}, by {OneLine(suspended.Operator)}, {OfRule(suspended.Rule, suspended.Since, suspended.Ends, suspended.Why)}",
         HeldByOperator { Operator.Length: > 0 } held => $"by {OneLine(held.Operator)}; 'message release ID' lets it go",
         HeldByOperator => "'message release ID' lets it go",
         HeldBySystem held => $"{held.Cause}; 'message release ID' lets it go",
         _ => throw new System.Diagnostics.UnreachableException($"{wait.GetType().Name} has no words"),
     };
+
+    private static string OfRule(string name, DateTimeOffset since, DateTimeOffset? ends, string why) =>
+        $"by the rule '{name}' since {Time(since)}{(ends is { } end ? $" until {Time(end)}" : "")} ({OneLine(why)}); 'rule remove {name}' lets it go";
 
     /// <summary>The word of the reason.</summary>
     public static string Word(WaitReason wait) => WaitWords.Of(wait.Kind);
@@ -79,6 +84,8 @@ internal static class MailText
     {
         BacksOff backsOff when backsOff.At > backsOff.BackoffUntil => $"{Word(wait)} until {Second(backsOff.BackoffUntil)}, next {Second(backsOff.At)}",
         BacksOff backsOff => $"{Word(wait)} until {Second(backsOff.BackoffUntil)}",
+        HeldByOperator { Rule.Length: > 0 } held => $"{Word(wait)} by rule {held.Rule}{(held.Ends is { } end ? $" until {Second(end)}" : "")}",
+        Suspended suspended => $"{Word(wait)} by rule {suspended.Rule}{(suspended.Ends is { } end ? $" until {Second(end)}" : "")}",
         { Until: { } until } => $"{Word(wait)} {Second(until)}",
         _ => Word(wait),
     };

@@ -25,6 +25,8 @@ internal sealed class OpenStore : IAsyncDisposable
 
     public AuditLog AuditLog => _services.GetRequiredService<AuditLog>();
 
+    public Rules Rules => _services.GetRequiredService<Rules>();
+
     public Bans Bans => _services.GetRequiredService<Bans>();
 
     public ApiTokens Tokens => _services.GetRequiredService<ApiTokens>();

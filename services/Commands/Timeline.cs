@@ -82,7 +82,7 @@ internal static class Timeline
         yield return traced.Wait switch
         {
             null => $"{Time(recipient.UpdatedAt)}   {Word(recipient.State)}",
-            HeldByOperator or HeldBySystem => $"{Time(recipient.UpdatedAt)}   {Of(traced.Wait, recipient.Domain)}",
+            HeldByOperator { Rule.Length: 0 } or HeldBySystem => $"{Time(recipient.UpdatedAt)}   {Of(traced.Wait, recipient.Domain)}",
             var wait => $"{s_indent}   {Of(wait, recipient.Domain)}",
         };
     }

@@ -1,4 +1,3 @@
-using System.Net;
 using MailPipeline.Administration;
 using MailPipeline.Console.Access;
 using MailPipeline.Console.Api;
@@ -38,22 +37,13 @@ public static class ConsoleHosting
     {
         services.AddSettings<ConsoleOptions, ConsoleOptionsValidator>(ConsoleOptions.Section)
             .Validate(console => HostAddress.TryParse(console.TlsAddress, out _), "Console:TlsAddress must be an IP address, e.g. 127.0.0.1, 0.0.0.0 or ::1")
-            .Validate(console => console.TrustedProxies.All(proxy => TryParseNetwork(proxy, out _)), "Console:TrustedProxies must be IP addresses or networks, e.g. 10.0.0.7 or 10.0.0.0/8");
+            .Validate(console => console.TrustedProxies.All(proxy => ConsoleOptions.TryParseNetwork(proxy, out _)), "Console:TrustedProxies must be IP addresses or networks, e.g. 10.0.0.7 or 10.0.0.0/8");
         services.AddListeningPorts(provider =>
         {
             var console = provider.GetRequiredService<IOptions<ConsoleOptions>>().Value;
             return [new ListeningPort(
                 $"{ConsoleOptions.Section}:{nameof(ConsoleOptions.TlsPort)}", $"{ConsoleOptions.Section}:{nameof(ConsoleOptions.TlsAddress)}", console.TlsAddress, console.TlsPort)];
         });
-    }
-
-    internal static bool TryParseNetwork(string text, out IPNetwork network)
-    {
-        network = default;
-        if (!HostAddress.TryParse(text, out var address))
-            return IPNetwork.TryParse(text, out network);
-        network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
-        return true;
     }
 
     /// <summary>Maps the API, unless the settings say that there is none.</summary>

@@ -36,6 +36,16 @@ public sealed class ConsoleOptions
     public int RequestBurst { get; set; } = 200;
 
     internal IPEndPoint TlsEndPoint => new(IPAddress.Parse(TlsAddress), TlsPort);
+
+    /// <summary>An entry of <see cref="TrustedProxies"/>; an address alone is the network that has no other in it.</summary>
+    internal static bool TryParseNetwork(string text, out IPNetwork network)
+    {
+        network = default;
+        if (!HostAddress.TryParse(text, out var address))
+            return IPNetwork.TryParse(text, out network);
+        network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
+        return true;
+    }
 }
 
 [OptionsValidator]

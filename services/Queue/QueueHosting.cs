@@ -59,6 +59,9 @@ public static class QueueHosting
         services.AddSingleton(_ => new SiteMemory());
         services.AddSingleton<QueuePolicyFile>();
         services.AddHostedService(provider => provider.GetRequiredService<QueuePolicyFile>());
+        services.AddSingleton<RuleBook>();
+        services.AddSingleton<OperatorHolds>();
+        services.AddHostedService(provider => provider.GetRequiredService<RuleBook>());
         services.AddSingleton(provider => new OverdueBatches(
             batchIds => provider.GetRequiredService<QueueStore>().FindHeldAsync(batchIds, CancellationToken.None), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<IOutcomes, StoredOutcomes>();

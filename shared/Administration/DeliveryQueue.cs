@@ -7,9 +7,9 @@ namespace MailPipeline.Administration;
 /// what lets a domain's go at once.</summary>
 public sealed class DeliveryQueue(
     WaitingStore waiting, WaitingListStore list, OperatorStore store, QueueStateStore states, QueueStore queue, MailDirectory directory, FlushStore flushes,
-    TimeProvider time)
+    RuleStore standing, TimeProvider time)
 {
-    private readonly WaitRulesReader _rules = new(store, states, queue, list, time);
+    private readonly WaitRulesReader _rules = new(store, states, queue, list, standing, time);
 
     /// <param name="mostDomains">So many are named; all are counted.</param>
     /// <param name="mostHeld">So many held messages are named.</param>

@@ -7,9 +7,10 @@ namespace MailPipeline.Administration;
 /// recipients. A recipient that is being tried is left alone.
 /// </summary>
 public sealed class Messages(
-    MessageHistory history, SearchStore search, OperatorStore store, QueueStateStore states, QueueStore queue, WaitingListStore waiting, TimeProvider time)
+    MessageHistory history, SearchStore search, OperatorStore store, QueueStateStore states, QueueStore queue, WaitingListStore waiting, RuleStore rules,
+    TimeProvider time)
 {
-    private readonly WaitRulesReader _rules = new(store, states, queue, waiting, time);
+    private readonly WaitRulesReader _rules = new(store, states, queue, waiting, rules, time);
 
     /// <returns><see cref="MessageFound"/>, or why not.</returns>
     public async Task<MessageResult> FindAsync(string typedId, CancellationToken cancellation)
@@ -18,10 +19,10 @@ public sealed class Messages(
             return new NotAMessageId(typedId);
         if (await history.FindAsync(id, cancellation) is not { } message)
             return new NoSuchMessage(id);
-        var rules = await ReadRulesAsync(message, cancellation);
+        var waits = await ReadRulesAsync(message, cancellation);
         return new MessageFound(
-            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, rules.Of(recipient, message.Audit)))],
-            message.Envelope.Count > 0 ? rules.OfUnrouted(message.ReleaseAt) : null);
+            message, [.. message.Recipients.Select(recipient => new TracedRecipient(recipient, waits.Of(recipient, message)))],
+            message.Envelope.Count > 0 ? waits.OfUnrouted(message.ReleaseAt) : null);
     }
 
     /// <summary>Messages by whom they are from, whom they are to and their Message-ID, the latest first.</summary>

@@ -190,8 +190,12 @@ internal sealed class QueueSearch(WaitingListStore store, WaitingStore counts, W
                 return [.. queued, QueuePlace.Section.Held, QueuePlace.Section.Unrouted];
             case WaitKind.NotRouted or WaitKind.HeldBySender:
                 return [QueuePlace.Section.Unrouted];
-            case WaitKind.HeldByOperator or WaitKind.HeldBySystem:
+            case WaitKind.HeldBySystem:
                 return [QueuePlace.Section.Held];
+            case WaitKind.HeldByOperator:
+                return _rules.Standing.KeepsBack && !isPaused ? [.. queued, QueuePlace.Section.Held] : [QueuePlace.Section.Held];
+            case WaitKind.Suspended:
+                return _rules.Standing.KeepsBack && !isPaused ? queued : [];
             case WaitKind.BeingTried:
                 _rows = _rows with { IsClaimed = true };
                 _domainsOf = new DomainFilter(_filter.Below, HasClaims: true);

@@ -97,7 +97,16 @@ public sealed record Paused(DateTimeOffset Since, string Operator) : WaitReason(
 
 /// <summary>An operator holds it.</summary>
 /// <param name="Operator">Empty when it is not known who it was.</param>
-public sealed record HeldByOperator(DateTimeOffset Since, string Operator) : WaitReason(WaitKind.HeldByOperator, WaitOwner.Operator);
+/// <param name="Rule">The rule by which he does; empty: he holds its message.</param>
+/// <param name="Why">As he says of the rule.</param>
+/// <param name="Ends">Of the rule; null: it has no end.</param>
+public sealed record HeldByOperator(DateTimeOffset Since, string Operator, string Rule = "", string Why = "", DateTimeOffset? Ends = null)
+    : WaitReason(WaitKind.HeldByOperator, WaitOwner.Operator, Ends);
+
+/// <summary>By a rule of an operator nothing is tried for its destination.</summary>
+/// <inheritdoc cref="HeldByOperator"/>
+public sealed record Suspended(DateTimeOffset Since, string Operator, string Rule, string Why, DateTimeOffset? Ends)
+    : WaitReason(WaitKind.Suspended, WaitOwner.Operator, Ends);
 
 /// <summary>The pipeline, or a rule at the door, holds it, and lets an operator decide.</summary>
 public sealed record HeldBySystem(DateTimeOffset Since, string Cause) : WaitReason(WaitKind.HeldBySystem, WaitOwner.Operator);

@@ -12,8 +12,8 @@ internal sealed record DomainStanding(DomainBackoff Backoff, long Claims = 0, Wa
 }
 
 /// <summary>A queued recipient that nobody tries.</summary>
-/// <param name="Flow">Whose mail it is where senders take turns.</param>
-internal readonly record struct QueuedWait(long RecipientId, RecipientRoute Route, DateTimeOffset NextAttemptAt, LastAttempt? Last, string Flow);
+/// <param name="Subject">As rules of operators ask about it.</param>
+internal readonly record struct QueuedWait(long RecipientId, RecipientRoute Route, DateTimeOffset NextAttemptAt, LastAttempt? Last, RuleSubject Subject);
 
 /// <summary>
 /// Says why mail waits, out of what the queue obeys as of one moment. Never a time that has passed: what has come is due. The order of the questions
@@ -23,6 +23,9 @@ internal readonly record struct QueuedWait(long RecipientId, RecipientRoute Rout
 /// <param name="Domains">What is known of the domains that are asked about; one that is missing does not back off and has no claims.</param>
 internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, QueueState Queue, IReadOnlyDictionary<string, DomainStanding> Domains)
 {
+    /// <summary>The rules of operators that stand.</summary>
+    public RuleSet Standing { get; init; } = RuleSet.Empty;
+
     /// <summary>By whom delivery is paused that no operator has paused.</summary>
     private const string Setting = "Queue:DeliveryPaused";
 
@@ -30,25 +33,33 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     public Paused? AllPaused => Pause is { } pause ? new Paused(pause.Since, pause.Operator) : Queue.PausedSince is { } since ? new Paused(since, Setting) : null;
 
     /// <summary>Null: the recipient has its outcome, and waits no more.</summary>
-    public WaitReason? Of(RecipientTimeline recipient, IReadOnlyList<AuditEntry> audit) => recipient.State switch
+    public WaitReason? Of(RecipientTimeline recipient, MessageTimeline message) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
         RecipientState.Queued => Of(
-            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Attempts is [.., var last] ? last : null), recipient.Flow),
+            new QueuedWait(
+                recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Attempts is [.., var last] ? last : null),
+                new RuleSubject(
+                    recipient.Domain, recipient.Site, recipient.ReturnPath.Length > 0 ? recipient.ReturnPath : message.Sender, message.Flow, recipient.Address,
+                    recipient.Original, message.MessageId, message.Since, recipient.Attempts is [.., { Reply: var reply }] ? reply : "")),
             Domains.GetValueOrDefault(recipient.Domain, DomainStanding.Calm)),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(
-            recipient.UpdatedAt, audit.LastOrDefault(entry => entry.Action == OperatorAction.Held)?.Operator ?? ""),
+            recipient.UpdatedAt, message.Audit.LastOrDefault(entry => entry.Action == OperatorAction.Held)?.Operator ?? ""),
         _ => null,
     };
 
     /// <param name="holder">Who held the message; empty when it is not known.</param>
-    /// <inheritdoc cref="Of(RecipientTimeline, IReadOnlyList{AuditEntry})"/>
+    /// <inheritdoc cref="Of(RecipientTimeline, MessageTimeline)"/>
     public WaitReason? Of(WaitingRecipient recipient, string holder) => recipient.State switch
     {
         RecipientState.Queued when recipient.Claimed => new BeingTried(),
         RecipientState.Queued => Of(
-            new QueuedWait(recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Last), recipient.Flow),
+            new QueuedWait(
+                recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Last),
+                new RuleSubject(
+                    recipient.Domain, recipient.Site, recipient.ReturnPath.Length > 0 ? recipient.ReturnPath : recipient.Sender, recipient.Flow, recipient.Address,
+                    recipient.Original, RecipientIds.MessageId(recipient.RecipientId), recipient.AcceptedAt, recipient.Last?.Reply ?? "")),
             Domains.GetValueOrDefault(recipient.Domain, DomainStanding.Calm) with { Backoff = recipient.Backoff }),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),
         RecipientState.Held => new HeldByOperator(recipient.UpdatedAt, holder),
@@ -65,6 +76,12 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             return new BeingTried();
         if (AllPaused is { } paused)
             return paused;
+        // As it was counted: of a part of it the rule that is asked first is named.
+        if (domain.Kind is WaitKind.HeldByOperator or WaitKind.Suspended && Standing.OfDomain(domain.Domain, domain.Site) is var rules
+            && (rules.Whole ?? (rules.Parts is [var first, ..] ? first : null)) is { } rule)
+        {
+            return Of(rule);
+        }
         if (domain.BackoffUntil > Now)
             return new BacksOff(domain.BackoffUntil, domain.Reason, Later(domain.Due > 0 ? domain.BackoffUntil : domain.NextAttemptAt ?? domain.BackoffUntil, domain.BackoffUntil));
         if (domain.Due == 0 && domain.NextAttemptAt > Now)
@@ -88,26 +105,31 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
     {
         var closed = Queue.ClosedFor(recipient.Route, domain.Backoff.Failures);
         var limit = Queue.LimitOf(recipient.Route, domain.Site);
-        var isPaced = Queue.RateOf(recipient.Route, recipient.Flow) is not null;
+        var rule = Standing.OfDomain(recipient.Subject.Domain, recipient.Subject.Site).FindHold(recipient.Subject, Now);
+        var isPaced = Queue.RateOf(recipient.Route, recipient.Subject.Flow) is not null;
         var kind = new WaitConditions(
             IsPaused: AllPaused is not null, BacksOff: domain.Backoff.BackoffUntil > Now, IsDue: recipient.NextAttemptAt <= Now, HasWorkers: closed is null,
             IsBehindWindow: domain.EndOfWindow is { } end
                 && (recipient.NextAttemptAt.ToUnixTimeMilliseconds(), recipient.RecipientId).CompareTo((end.NextAttemptAt, end.RecipientId)) > 0,
             IsLimited: Queue.IsLimited(domain.Backoff.Failures, domain.Claims), Site: limit?.HoldUp ?? SiteHoldUp.None,
-            IsPaced: isPaced).Kind;
+            IsPaced: isPaced, Rule: rule).Kind;
         return kind switch
         {
             WaitKind.Paused => AllPaused!,
+            WaitKind.HeldByOperator or WaitKind.Suspended => Of(rule!),
             WaitKind.BacksOff => new BacksOff(domain.Backoff.BackoffUntil, domain.Backoff.Reason, Later(recipient.NextAttemptAt, domain.Backoff.BackoffUntil)),
             WaitKind.NextAttempt => new NextAttempt(recipient.NextAttemptAt, recipient.Last),
             WaitKind.NoWorker => new NoWorker(closed!.Endpoint, closed.BusRefuses, closed.Since),
             WaitKind.SenderTurn => new SenderTurn(),
             WaitKind.DomainLimit => new DomainLimit(domain.Claims),
-            WaitKind.RateLimit when isPaced => OfSender(recipient.Flow),
+            WaitKind.RateLimit when isPaced => OfSender(recipient.Subject.Flow),
             WaitKind.SiteLimit or WaitKind.RateLimit => Of(domain.Site, limit!),
             _ => new Due(),
         };
     }
+
+    private static WaitReason Of(QueueRule rule) => rule.Act == RuleAct.Suspend
+        ? new Suspended(rule.SetAt, rule.SetBy, rule.Name, rule.Why, rule.Until) : new HeldByOperator(rule.SetAt, rule.SetBy, rule.Name, rule.Why, rule.Until);
 
     private static WaitReason Of(string site, SiteNote limit) =>
         limit.HoldUp == SiteHoldUp.Rate ? new RateLimit(site, limit.Waiting) : new SiteLimit(site, limit.Connections, limit.Waiting);
@@ -120,12 +142,16 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
 }
 
 /// <summary>Reads what the rules go by.</summary>
-internal sealed class WaitRulesReader(OperatorStore operators, QueueStateStore states, QueueStore queue, WaitingListStore waiting, TimeProvider time)
+internal sealed class WaitRulesReader(
+    OperatorStore operators, QueueStateStore states, QueueStore queue, WaitingListStore waiting, RuleStore rules, TimeProvider time)
 {
     /// <summary>Without any domain.</summary>
     public async Task<WaitRules> ReadAsync(CancellationToken cancellation) => new(
         time.GetUtcNow(), await operators.FindPauseAsync(cancellation), await states.ReadAsync(cancellation),
-        new Dictionary<string, DomainStanding>(StringComparer.Ordinal));
+        new Dictionary<string, DomainStanding>(StringComparer.Ordinal))
+    {
+        Standing = await rules.ReadStandingAsync(cancellation),
+    };
 
     public async Task<bool> BacksOffAsync(string domain, DateTimeOffset now, CancellationToken cancellation) =>
         (await queue.FindBackoffAsync(domain, cancellation)).BackoffUntil > now;

@@ -12,19 +12,21 @@ namespace MailPipeline.Contracts;
 /// <param name="EndsConnection">The connection is counted: it is not kept for whatever batch follows on this worker.</param>
 /// <param name="Sender">Whose rate the batch has a permit of; null: of nobody's.</param>
 /// <param name="SenderEpoch">As of the site's permit: where another has taken the place of who gave it, no claim is won.</param>
+/// <param name="RedirectTo">Where it goes in the place of the domain's hosts, as an operator says: host:port, or with lmtp: before it. Null: to these.</param>
 /// <param name="MayKeep">It may be kept for the batch that has its permit next: the report says where (<see cref="AttemptsCompleted.KeptBy"/>).</param>
 /// <param name="KeptAfter">The batch that left the connection that this one is to go over, on this worker; 0: none did.</param>
 /// <param name="MessagesPerConnection">A connection takes no more messages than these; 0: nothing is said of it.</param>
 public sealed record DeliverMessages(
     string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false,
-    string? Sender = null, long SenderEpoch = 0, bool MayKeep = false, long KeptAfter = 0, int MessagesPerConnection = 0);
+    string? Sender = null, long SenderEpoch = 0, string? RedirectTo = null, bool MayKeep = false, long KeptAfter = 0, int MessagesPerConnection = 0);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>
 public sealed record StoreMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);
 
 /// <summary>A recipient that waits for an attempt, with what an attempt needs of its message's envelope.</summary>
 /// <param name="Body">As storage numbers what a content needs.</param>
-/// <param name="Attempts">So far; the worker's claim names it. In a command to Delivery, of a message with REQUIRETLS, its bitwise complement: workers that do not know that win no claim.</param>
+/// <param name="Attempts">So far; the worker's claim names it. In a command to Delivery, of a message with REQUIRETLS, its bitwise complement, and of one with another next hop a million more:
+/// workers that do not know that win no claim.</param>
 /// <param name="Route">As storage numbers routes.</param>
 /// <param name="Priority">Among others of the same sender, the highest first.</param>
 [GenerateSerializer, Immutable]

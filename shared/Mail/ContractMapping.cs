@@ -9,6 +9,8 @@ namespace MailPipeline.Mail;
 /// </summary>
 public static class ContractMapping
 {
+    private const int RedirectedAttempts = 1_000_000;
+
     public static MessageAccepted ToMessageAccepted(this Envelope[] envelopes) => new(
         Array.ConvertAll(envelopes, envelope => envelope.MessageId), Array.ConvertAll(envelopes, ToContract));
 
@@ -38,17 +40,16 @@ public static class ContractMapping
 
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(
-            command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => ToRecipient(recipient.Attempts < 0 ? Turned(recipient) : recipient)),
-            command.Site, command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch,
-            command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
+            command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => OfWorker(recipient, command.RedirectTo is not null)), command.Site,
+            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
 
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
         new(
-            command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToWorker), command.Site, command.SiteEpoch, command.EndsConnection,
-            command.Sender, command.SenderEpoch, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
+            command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, recipient => ToWorker(recipient, command.RedirectTo is not null)), command.Site,
+            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
@@ -64,11 +65,22 @@ public static class ContractMapping
         Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid, report.KeptBy ?? "");
 
     /// <summary>
-    /// What a worker that knows no REQUIRETLS would send in clear text, it gets with a number of attempts that nobody has had: it wins no claim,
-    /// and the recipient waits for another worker.
+    /// What a worker that knows no REQUIRETLS would send in clear text, and what one that knows no other next hop would send to the domain's hosts, it gets with
+    /// a number of attempts that nobody has had: it wins no claim, and the recipient waits for another worker.
     /// </summary>
-    private static QueuedRecipient ToWorker(Recipient recipient) =>
-        recipient.Body.HasFlag(BodyType.RequireTls) ? Turned(recipient.ToContract()) : recipient.ToContract();
+    private static QueuedRecipient ToWorker(Recipient recipient, bool isRedirected)
+    {
+        var wire = recipient.ToContract();
+        if (isRedirected)
+            wire = wire with { Attempts = wire.Attempts + RedirectedAttempts };
+        return recipient.Body.HasFlag(BodyType.RequireTls) ? Turned(wire) : wire;
+    }
+
+    private static Recipient OfWorker(QueuedRecipient recipient, bool isRedirected)
+    {
+        var own = recipient.Attempts < 0 ? Turned(recipient) : recipient;
+        return ToRecipient(isRedirected ? own with { Attempts = own.Attempts - RedirectedAttempts } : own);
+    }
 
     private static QueuedRecipient Turned(QueuedRecipient recipient) => recipient with { Attempts = ~recipient.Attempts };
 

@@ -68,6 +68,11 @@ public static class MailHosting
         services.AddSingleton<SearchStore>();
         services.AddSingleton<OperatorStore>();
         services.AddSingleton<FlushStore>();
+        services.AddSingleton<RuleStore>();
+        services.AddSingleton<RuleTargets>();
+        services.AddSingleton<ReplyStore>();
+        services.AddSingleton<RuleCounter>();
+        services.AddSingleton<HeldDomainStore>();
         services.AddSingleton<GreylistStore>();
         services.AddSingleton<BanStore>();
         services.AddSingleton<SuppressionStore>();

@@ -25,6 +25,9 @@ public sealed record Recipient(
     int Priority = 0)
 {
     public long MessageId => RecipientIds.MessageId(RecipientId);
+
+    /// <summary>The next hop that a rule leads it to, in the place of its domain's hosts; empty: no rule does.</summary>
+    public string RedirectTo { get; init; } = "";
 }
 
 /// <summary>Which service makes the attempt. The numbers are stored; they never change meaning.</summary>

@@ -446,5 +446,24 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
                 original TEXT NOT NULL, host TEXT NOT NULL)
             """,
         ],
+        [
+            // What operators said of mail that waits. act: see RuleAct. domain to reply: what is asked for, see RuleConditions; empty or 0: nothing. text: what senders are told, or the
+            // next hop. until_at, ended_at: 0: never, not yet. done, place: of what is done once, to how many, and how far it has come.
+            """
+            CREATE TABLE queue_rules (
+                name TEXT PRIMARY KEY, act BIGINT NOT NULL, domain TEXT NOT NULL, site TEXT NOT NULL, sender TEXT NOT NULL, sender_domain TEXT NOT NULL,
+                account TEXT NOT NULL, recipient TEXT NOT NULL, message_id BIGINT NOT NULL, older_ms BIGINT NOT NULL, reply TEXT NOT NULL, text TEXT NOT NULL,
+                rate_milli BIGINT NOT NULL, until_at BIGINT NOT NULL, why TEXT NOT NULL, set_by TEXT NOT NULL, host TEXT NOT NULL, set_at BIGINT NOT NULL,
+                ended_at BIGINT NOT NULL, done BIGINT NOT NULL, place TEXT NOT NULL)
+            """,
+
+            // One row. version: one more with each change of the rules. released: the last version with which one has ended, or may keep less back.
+            "CREATE TABLE queue_rules_version (id {id}, version BIGINT NOT NULL, released BIGINT NOT NULL)",
+            "INSERT INTO queue_rules_version (id, version, released) VALUES (1, 1, 1)",
+
+            // held_version: of the rules that keep back all that is due of it; due_at is then when somebody looks again. 0: none do, as far as is known.
+            "ALTER TABLE domain_queues ADD COLUMN held_version BIGINT NOT NULL DEFAULT 0",
+            "CREATE INDEX domain_queues_held ON domain_queues (held_version) WHERE held_version > 0",
+        ],
     ];
 }

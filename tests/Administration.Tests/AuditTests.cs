@@ -96,6 +96,14 @@ public sealed class AuditTests : IAsyncLifetime
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("example.net", By), null, "", 0),
             ("Messages.ReleaseAsync", () => _operator.Messages.ReleaseAsync(id, By, Cancellation), OperatorAction.Released, "ID", 2),
             ("DeliveryQueue.FlushAsync", () => _operator.Queue.FlushAsync("Example.NET", By), OperatorAction.DomainFlushed, "example.net", 2),
+            ("Rules.AddAsync", () => _operator.Get<Rules>().AddAsync("x", RuleAct.Hold, new() { Domain = "no..", Why = "w" }, false, By, Cancellation), null, "", 0),
+            ("Rules.AddAsync", () => _operator.Get<Rules>().AddAsync("x", RuleAct.Hold, new() { Domain = "x.example", Why = "w" }, true, By, Cancellation), null, "", 0),
+            ("Rules.AddAsync", () => _operator.Get<Rules>().AddAsync("x", RuleAct.Hold, new() { Domain = "x.example", Why = "w" }, false, By, Cancellation), OperatorAction.RuleAdded, "x: hold: domain x.example; w", 0),
+            ("Rules.AddAsync", () => _operator.Get<Rules>().AddAsync("x", RuleAct.Hold, new() { Domain = "x.example", Why = "w" }, false, By, Cancellation), null, "", 0),
+            ("Rules.ChangeAsync", () => _operator.Get<Rules>().ChangeAsync("y", new() { Why = "v" }, false, By, Cancellation), null, "", 0),
+            ("Rules.ChangeAsync", () => _operator.Get<Rules>().ChangeAsync("x", new() { Why = "v" }, false, By, Cancellation), OperatorAction.RuleChanged, "x: hold: domain x.example; v", 0),
+            ("Rules.RemoveAsync", () => _operator.Get<Rules>().RemoveAsync("y", By), null, "", 0),
+            ("Rules.RemoveAsync", () => _operator.Get<Rules>().RemoveAsync("x", By), OperatorAction.RuleRemoved, "x: hold: domain x.example; v", 0),
             ("TlsPolicies.ForgetAsync", () => _operator.Get<TlsPolicies>().ForgetAsync("example.net", By), null, "", 0),
             ("TlsPolicies.ForgetAsync", async () =>
             {

@@ -138,4 +138,20 @@ time_mail "mail queue list --domain --reply, of one" queue list --domain "$middl
 sleep 20
 memory_row
 minute_row "CPU of Queue and PostgreSQL at rest, in a minute" 0.3
+
+# A hold on a pattern over all of it, obeyed and undone. What is flushed under it is due, and is not tried.
+sql() { "$programs/psql" -h 127.0.0.1 -p "$postgres_port" -U postgres -d mail -qAtc "$1"; }
+attempts() { sql "SELECT COALESCE(SUM(attempts), 0) FROM recipients WHERE domain = '$middle_domain'"; }
+began=$EPOCHREALTIME
+"$mail" rule add scale hold --domain '*.example.net' --why scale >&2
+until grep -q 'Rules of operators have changed: 1 stand' "$work/cluster/Queue.log"; do sleep 0.1; done
+row "a hold on a pattern over all of it, from the command to its being obeyed" "$(seconds_since "$began")" s 2
+tried=$(attempts)
+"$mail" queue flush "$middle_domain" >&2
+sleep 5
+row "attempts of a domain that is held, in 5 s after it was flushed" $(($(attempts) - tried)) attempts 1
+began=$EPOCHREALTIME
+"$mail" rule remove scale >&2
+for ((tries = 0; tries < 300 && $(attempts) == tried; tries++)); do sleep 0.1; done
+row "its release, from the command to the first attempt" "$(seconds_since "$began")" s 5
 exit $missed

@@ -148,8 +148,20 @@ public sealed class ContractTests
         },
     };
 
-    /// <summary>Since counted connections are kept for the batch that has their permit next.</summary>
+    /// <summary>Since an operator leads mail elsewhere than to the hosts of its domain.</summary>
     public static TheoryData<object, string> Version6 => new()
+    {
+        {
+            new DeliverMessages("example.org", 77, [s_recipient with { Attempts = 1_000_003 }], EndsConnection: true, RedirectTo: "mx.example.net:25"),
+            $$"""
+            {"domain":"example.org","claimId":77,"recipients":[{{RecipientInVersion1.Replace("\"attempts\":3", "\"attempts\":1000003", StringComparison.Ordinal)}}],
+             "endsConnection":true,"redirectTo":"mx.example.net:25"}
+            """
+        },
+    };
+
+    /// <summary>Since counted connections are kept for the batch that has their permit next.</summary>
+    public static TheoryData<object, string> Version7 => new()
     {
         {
             new DeliverMessages("example.org", 77, [s_recipient], "mx.example.org", 4711, EndsConnection: true, MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100),
@@ -166,6 +178,17 @@ public sealed class ContractTests
             """
         },
     };
+
+    /// <summary>A worker that knows no other next hop would send it to the hosts of the domain; it claims by the number of attempts, and nobody has had that many.</summary>
+    [Fact]
+    public void What_is_led_elsewhere_goes_to_workers_with_a_number_of_attempts_that_nobody_has_had()
+    {
+        var secured = s_recipient with { Body = (int)BodyType.RequireTls };
+        var command = new BatchCommand(77, "example.org", [s_recipient.ToRecipient(), secured.ToRecipient()], RedirectTo: "mx.example.net:25");
+        var written = command.ToDeliverMessages();
+        Assert.Equal([1_000_003, ~1_000_003], written.Recipients.Select(one => one.Attempts));
+        Assert.Equivalent(command, written.ToBatchCommand(), strict: true);
+    }
 
     [Fact]
     public void A_worker_of_a_later_version_may_say_what_nobody_knows_of_a_site()
@@ -205,7 +228,7 @@ public sealed class ContractTests
             "list@example.org", "example.net", Priority: -3);
         var command = new BatchCommand(77, "example.org", [recipient]);
         var permitted = new BatchCommand(
-            77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true, "sender example.net", 4712, MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100);
+            77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true, "sender example.net", 4712, "mx.example.net:25", MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100);
         var report = new AttemptReport(
             "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org", true, SiteState.Answered, "pod_delivery_bus_x1");
 
@@ -230,21 +253,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

@@ -123,15 +123,25 @@ public sealed class JsonTests : IDisposable
                 names.Add(QueueReply.Of((QueueResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(TlsPolicyResult)))
                 names.Add(TlsCommands.Of((TlsPolicyResult)Make(type)).Result);
+            else if (type.IsSubclassOf(typeof(RuleResult)))
+                names.Add(RuleReply.Of((RuleResult)Make(type), DateTimeOffset.UnixEpoch).Result);
             else if (type.IsSubclassOf(typeof(SuppressionResult)))
                 names.Add(SuppressionReply.Of((SuppressionResult)Make(type)).Result);
             else if (type.IsSubclassOf(typeof(WaitReason)))
                 Assert.All([MailText.Of((WaitReason)Make(type), "x"), MailText.InCell((WaitReason)Make(type))], Assert.NotEmpty);
         }
-        Assert.InRange(names.Count, 30, 100);
+        Assert.InRange(names.Count, 30, 200);
         // Both are told of the same change: one has been done in part.
         Assert.Equal(names.Except(["messageHeld"]).Order(), names.Except(["messageHeld"]).Distinct().Order());
     }
+
+    private static readonly QueueRule s_rule = new("x", RuleAct.Hold, new RuleConditions { Domain = new("example.net") }, "x");
+
+    /// <summary>Whatever is wrong with a rule is said.</summary>
+    [Fact]
+    public void Every_fault_of_a_rule_has_words() => Assert.All(
+        Enum.GetValues<RuleFault>(), fault => Assert.Contains(
+            " must be ", RuleReply.Of(new NotARule(fault, RuleAct.Hold, "x"), DateTimeOffset.UnixEpoch).Sentence, StringComparison.Ordinal));
 
     private static object Make(Type type)
     {
@@ -144,6 +154,8 @@ public sealed class JsonTests : IDisposable
             : type == typeof(LastAttempt) ? new LastAttempt("4.2.2", "x", "x")
             : type == typeof(Paused) ? new Paused(DateTimeOffset.UnixEpoch, "x")
             : type == typeof(OperatorAction) ? OperatorAction.Held
+            : type == typeof(QueueRule) ? s_rule
+            : type == typeof(CountedRule) ? new CountedRule(s_rule, new RuleCount(2, 1, 1, 3, IsExact: false))
             : type == typeof(Suppression) ? new Suppression("x", "x", SuppressionCause.Reply, "x", DateTimeOffset.UnixEpoch, null)
             : type == typeof(SuppressingSender) ? new SuppressingSender("x", null, DateTimeOffset.UnixEpoch, "x")
             : Nullable.GetUnderlyingType(type) is { } value ? Activator.CreateInstance(value)!

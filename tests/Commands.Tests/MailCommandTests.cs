@@ -149,7 +149,7 @@ public sealed class MailCommandTests : IAsyncLifetime
     [InlineData("queue --by colour", "--by is 'colour'; it must be domain, site, sender or reason")]
     [InlineData("queue --by 1", "--by is '1'; it must be domain, site, sender or reason")]
     [InlineData("queue --limit 1001", "--limit is '1001'; it must be 1 to 1000")]
-    [InlineData("queue list --reason late", "--reason is 'late'; it must be one of notRouted, heldBySender, beingTried, due, nextAttempt, backsOff, domainLimit, senderTurn, noWorker, paused, heldByOperator, heldBySystem")]
+    [InlineData("queue list --reason late", "--reason is 'late'; it must be one of notRouted, heldBySender, beingTried, due, nextAttempt, backsOff, domainLimit, senderTurn, noWorker, paused, heldByOperator, heldBySystem, siteLimit, rateLimit, suspended")]
     [InlineData("queue list --older soon", "--older is 'soon'; it must be a time such as 5m, 1h30m, 2d or 00:05:00")]
     [InlineData("queue list --domain a.*.example", "--domain is 'a.*.example'; it must be a domain, or *. and a domain")]
     [InlineData("queue list --domain *example", "--domain is '*example'; it must be a domain, or *. and a domain")]

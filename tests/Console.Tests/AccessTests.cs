@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using MailPipeline.Administration;
 using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 
 namespace MailPipeline.Console.Tests;
 
@@ -39,33 +40,6 @@ public sealed class AccessTests
         Assert.True(count >= 25, $"{count} requests");
 
         static string FillIn(string path) => System.Text.RegularExpressions.Regex.Replace(path, "{[^}]+}", "1");
-    }
-
-    [Fact]
-    public async Task A_token_ends_with_its_time_its_removal_and_its_account()
-    {
-        await using var run = await ConsoleRun.StartAsync();
-        await run.MakeAsync("ann@example.org");
-        var tokens = run.Get<ApiTokens>();
-        var timed = Assert.IsType<TokenMade>(await tokens.MakeAsync("timed", ApiScopes.Read, "", TimeSpan.FromHours(1), ConsoleRun.By, Cancellation));
-        var removed = Assert.IsType<TokenMade>(await tokens.MakeAsync("removed", ApiScopes.Read, "", null, ConsoleRun.By, Cancellation));
-        var hers = Assert.IsType<TokenMade>(await tokens.MakeAsync("hers", ApiScopes.Read, "ann@example.org", null, ConsoleRun.By, Cancellation));
-        foreach (var secret in new[] { timed.Secret, removed.Secret, hers.Secret })
-        {
-            using var http = run.Connect(secret);
-            Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("GET accounts")).Status);
-        }
-        Assert.All(await tokens.ListAsync(Cancellation), token => Assert.Equal(run.Time.GetUtcNow(), token.UsedAt));
-        run.Time.Advance(TimeSpan.FromHours(1));
-        await tokens.RemoveAsync("removed", ConsoleRun.By);
-        await run.Get<Accounts>().RemoveAsync("ann@example.org", ConsoleRun.By, Cancellation);
-        foreach (var secret in new[] { timed.Secret, removed.Secret, hers.Secret })
-        {
-            using var http = run.Connect(secret);
-            Assert.Equal("401 noToken", await http.ProblemAsync("GET accounts"));
-        }
-        // Nothing of it is in the store.
-        Assert.DoesNotContain(await tokens.ListAsync(Cancellation), token => token.Name == "hers");
     }
 
     [Theory]
@@ -226,14 +200,31 @@ public sealed class AccessTests
         await using var run = await ConsoleRun.StartAsync($"Console:TlsPort={Testing.FreePorts.Next()}");
         using var made = await run.LogInAsync();
         run.Client.Address = IPAddress.Parse("192.0.2.1");
-        using var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = (_, _, _, _) => true };
-        using var http = new HttpClient(handler) { BaseAddress = new Uri(run.Addresses.Single(address => address.StartsWith("https", StringComparison.Ordinal)) + "/api/v1/") };
+        using var http = Requests.ConnectByTls(run.Addresses.Single(address => address.StartsWith("https", StringComparison.Ordinal)));
         http.DefaultRequestHeaders.Authorization = made.DefaultRequestHeaders.Authorization;
         Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("GET domains")).Status);
         // Nothing else is told there.
         foreach (var path in new[] { "/metrics", "/health/ready", "/health/live" })
             Assert.Equal(HttpStatusCode.NotFound, (await http.AskAsync($"GET {path}")).Status);
         Assert.Equal(HttpStatusCode.OK, (await run.Http.GetAsync(new Uri(run.Addresses.Single(address => !address.StartsWith("https", StringComparison.Ordinal)) + "/metrics"), Cancellation)).StatusCode);
+    }
+
+    [Fact]
+    public async Task Without_a_certificate_for_its_listener_it_does_not_start()
+    {
+        var failure = await Assert.ThrowsAsync<ServerCertificateException>(() => ConsoleRun.StartAsync(
+            "Tls:CertificatePath=/nowhere/tls.crt", "Tls:KeyPath=/nowhere/tls.key", $"Console:TlsPort={Testing.FreePorts.Next()}"));
+        Assert.Contains("Tls:CertificatePath", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_IPv4_client_of_a_listener_for_both_is_noted_as_one()
+    {
+        await using var run = await ConsoleRun.StartAsync();
+        using var http = await run.LogInAsync();
+        run.Client.Address = IPAddress.Parse("::ffff:127.0.0.3");
+        Assert.Equal(HttpStatusCode.Created, (await http.AskAsync("POST domains", new { name = "a.example" })).Status);
+        Assert.Equal("127.0.0.3", (await http.AskAsync("GET audit?limit=1")).Body.GetProperty("entries")[0].GetProperty("host").GetString());
     }
 
     [Fact]

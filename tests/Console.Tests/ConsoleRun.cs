@@ -173,5 +173,14 @@ internal static class Requests
         return $"{(int)status} {name}{(problem.TryGetProperty("field", out var field) ? " " + field.GetString() : "")}";
     }
 
+    /// <summary>A client of a listener whose certificate nobody has signed.</summary>
+    public static HttpClient ConnectByTls(string address, string token = "")
+    {
+        var http = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = (_, _, _, _) => true }) { BaseAddress = new Uri(address + "/api/v1/") };
+        if (token.Length > 0)
+            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return http;
+    }
+
     public static StringContent Text(string text, string type) => new(text, Encoding.UTF8, type);
 }

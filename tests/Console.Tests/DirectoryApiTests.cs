@@ -103,45 +103,6 @@ public sealed class DirectoryApiTests
         Assert.Equal(HttpStatusCode.OK, (await http.AskAsync("DELETE domains/a.example", null, ("If-Match", tag))).Status);
     }
 
-    [Fact]
-    public async Task A_repeated_request_with_the_same_key_is_answered_as_the_first_was()
-    {
-        await using var run = await ConsoleRun.StartAsync();
-        using var http = await run.LogInAsync();
-        var key = ("Idempotency-Key", "k1");
-        var (status, first, response) = await http.AskAsync("POST domains", new { name = "a.example" }, key);
-        Assert.Equal(HttpStatusCode.Created, status);
-        var (again, second, repeated) = await http.AskAsync("POST domains", new { name = "a.example" }, key);
-        Assert.Equal((status, first.GetRawText(), response.Headers.Location), (again, second.GetRawText(), repeated.Headers.Location));
-        Assert.Equal("422 keyOfAnother Idempotency-Key", await http.ProblemAsync("POST domains", new { name = "b.example" }, key));
-        // What was refused is refused in the same words.
-        Assert.Equal("422 notADomain name", await http.ProblemAsync("POST domains", new { name = ".." }, ("Idempotency-Key", "k2")));
-        Assert.Equal("422 notADomain name", await http.ProblemAsync("POST domains", new { name = ".." }, ("Idempotency-Key", "k2")));
-        // Another's key is another key, and so is one after a day.
-        using var other = await run.LogInAsync();
-        Assert.Equal("409 domainAlreadyThere", await other.ProblemAsync("POST domains", new { name = "a.example" }, key));
-        run.Time.Advance(TimeSpan.FromHours(25));
-        Assert.Equal("409 domainAlreadyThere", await http.ProblemAsync("POST domains", new { name = "a.example" }, key));
-        Assert.Equal("400 badKey Idempotency-Key", await http.ProblemAsync("POST domains", new { name = "c.example" }, ("Idempotency-Key", new string('k', 201))));
-    }
-
-    [Fact]
-    public async Task Of_a_key_that_somebody_died_with_the_request_is_done_again()
-    {
-        await using var run = await ConsoleRun.StartAsync();
-        var store = run.Get<ApiAnswerStore>();
-        var dead = Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", TestContext.Current.CancellationToken));
-        Assert.IsType<AnswerUnderWay>(await store.BeginAsync("k", "r", TestContext.Current.CancellationToken));
-        run.Time.Advance(TimeSpan.FromMinutes(2));
-        Assert.IsType<AnswerOfAnother>(await store.BeginAsync("k", "other", TestContext.Current.CancellationToken));
-        var second = Assert.IsType<AnswerWanted>(await store.BeginAsync("k", "r", TestContext.Current.CancellationToken));
-        await store.EndAsync("k", second, new AnswerKept(201, "", "application/json", "{}"));
-        // Who was slow, and not dead, changes nothing of it.
-        await store.EndAsync("k", dead, new AnswerKept(409, "", "application/json", "{}"));
-        await store.GiveUpAsync("k", second);
-        Assert.Equal(new AnswerKept(201, "", "application/json", "{}"), await store.BeginAsync("k", "r", TestContext.Current.CancellationToken));
-    }
-
     [Theory]
     [InlineData("application/x-ndjson", """
         {"address":"bob@example.org","password":"s3cret-words"}

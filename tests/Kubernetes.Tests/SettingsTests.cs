@@ -16,7 +16,8 @@ public sealed class SettingsTests
     public static TheoryData<string, string> Services =>
         [.. from overlay in ManifestTests.Overlays.Select(row => row.Data)
             from service in new[] { "Ingress", "Queue", "Delivery", "Mailbox" }
-            select (overlay, service)];
+            select (overlay, service),
+            (Manifests.WithConsole("overlays/dev"), "Console"), (Manifests.WithConsole("overlays/prod"), "Console")];
 
     /// <summary>
     /// A setting that a service does not know, or a value it does not take, ends its start before it waits for anything. So one
@@ -75,7 +76,7 @@ public sealed class SettingsTests
         if (service == "Delivery")
             Assert.True(stop > new SmtpTimeouts().FinalDot, "the reply to a final dot");
         // Doors are left by the balancer before they close.
-        Assert.Equal(service is "Ingress" or "Mailbox", before > TimeSpan.Zero);
+        Assert.Equal(service is "Ingress" or "Mailbox" or "Console", before > TimeSpan.Zero);
     }
 
     [Theory]

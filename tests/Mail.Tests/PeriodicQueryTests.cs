@@ -18,8 +18,14 @@ public abstract partial class StoreTests
         await Store.RunAsync("INSERT INTO bans (network, since, until_at, set_by, reason) SELECT CAST(id AS TEXT), 0, 9000000000000, '', '' FROM recipients");
         await Store.RunAsync("INSERT INTO event_outbox (recipient_id, number, receiver, kind, details, written_at, at, next_at, status, reply, host, reply_class) SELECT id, 1, CASE WHEN id % 2 = 0 THEN 'a' ELSE 'b' END, 1, 0, id, 0, 0, '', '', '', 0 FROM recipients");
         await Store.RunAsync("INSERT INTO greylist_networks (network, passes, expires_at) SELECT CAST(id AS TEXT), 0, 9000000000000 FROM recipients");
+        await Store.RunAsync("INSERT INTO domain_queues (domain, due_at, failures, backoff_until, reason) SELECT CAST(id AS TEXT), 9000000000000, 0, 0, '' FROM recipients");
         if (!Store.Database.SingleProcess)
             await Store.RunAsync("ANALYZE");
+        await PlanAsync(HeldDomainStore.s_released, "domain_queues_held", HeldDomainStore.Piece);
+        await PlanAsync(RuleTargets.s_all, "recipients_due", "''", 0, 0, RuleTargets.Page);
+        await PlanAsync(RuleTargets.s_ofDomain, "recipients_due", "'example.net'", 0, 0, RuleTargets.Page);
+        await PlanAsync(RuleTargets.s_ofFlow, "recipients_flows", "'example.net'", 0, 0, RuleTargets.Page, "'example.org'");
+        await PlanAsync(RuleTargets.s_held, "recipients_held", 0, RuleTargets.Page);
         await PlanAsync(QueueStore.s_dueDomains, "domain_queues_wake", 1, 0, "''", 500);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "domain_queues_wake", 1, 0, "''", 500, 1, 0, 0);
         await PlanAsync(QueueStore.s_dueDomainsOfOpenRoutes, "recipients_due", 1, 0, "''", 500, 1, 0, 0);

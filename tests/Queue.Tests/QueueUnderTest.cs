@@ -123,6 +123,11 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public OperatorStore Operator => _app.Services.GetRequiredService<OperatorStore>();
 
+    public RuleStore Rules => _app.Services.GetRequiredService<RuleStore>();
+
+    /// <summary>The rules as the process obeys them.</summary>
+    public RuleBook Book => _app.Services.GetRequiredService<RuleBook>();
+
     public SenderRewriting Rewriting => _app.Services.GetRequiredService<SenderRewriting>();
 
     public DsnStore Dsn => _app.Services.GetRequiredService<DsnStore>();
@@ -179,6 +184,34 @@ internal sealed class QueueUnderTest : IAsyncDisposable
         await using var command = connection.CreateCommand();
         command.CommandText = "SELECT COALESCE(SUM(waiting), 0) FROM sites WHERE site = $site";
         command.Parameters.AddWithValue("$site", site);
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Domains that nobody wakes, because rules keep back what is due of them.</summary>
+    public Task<long> CountHeldDomainsAsync() => ReadNumberAsync("SELECT COUNT(*) FROM domain_queues WHERE held_version > 0");
+
+    /// <summary>Each recipient as it waits: when it is tried next, and how often it was.</summary>
+    public async Task<IReadOnlyList<(long Id, long NextAttemptAt, long Attempts, long State)>> ReadRecipientsAsync()
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT id, next_attempt_at, attempts, state FROM recipients ORDER BY id";
+        await using var rows = await command.ExecuteReaderAsync();
+        var found = new List<(long, long, long, long)>();
+        while (await rows.ReadAsync())
+            found.Add((rows.GetInt64(0), rows.GetInt64(1), rows.GetInt64(2), rows.GetInt64(3)));
+        return found;
+    }
+
+    private async Task<long> ReadNumberAsync(string sql)
+    {
+        await using var connection = new SqliteConnection(Database);
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Written by the test.
+        command.CommandText = sql;
+#pragma warning restore CA2100
         return (long)(await command.ExecuteScalarAsync())!;
     }
 

@@ -1,6 +1,7 @@
 using System.Security.Claims;
 using MailPipeline.Administration;
 using MailPipeline.Mail;
+using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 
 namespace MailPipeline.Console.Access;
@@ -23,7 +24,7 @@ internal sealed class ApiCaller : ClaimsIdentity
 
     /// <summary>As whom his acts are noted.</summary>
     public static OperatorIdentity OperatorOf(HttpContext context) =>
-        new($"token {Of(context).Token.Name}", context.Connection.RemoteIpAddress?.ToString() ?? "");
+        new($"token {Of(context).Token.Name}", context.Connection.RemoteIpAddress is { } address ? HostAddress.Plain(address).ToString() : "");
 
     /// <summary>Whether a domain of ours is his business.</summary>
     public bool MaySeeDomain(string domain) => Token.AccountAddress.Length == 0 && (Token.Domain.Length == 0 || Token.Domain == domain);

@@ -74,7 +74,7 @@ internal static class TokenAccess
         foreach (var proxy in settings.TrustedProxies)
         {
             // The settings are checked.
-            if (ConsoleHosting.TryParseNetwork(proxy, out var network))
+            if (ConsoleOptions.TryParseNetwork(proxy, out var network))
                 options.KnownIPNetworks.Add(network);
         }
         return options;

@@ -134,7 +134,10 @@ internal sealed record WaitView(string Reason, string Owner, DateTimeOffset? Unt
             NoWorker missing => view with { Endpoint = missing.Endpoint, Since = missing.Since },
             BacksOff backsOff => view with { Cause = backsOff.Cause },
             Paused paused => view with { Since = paused.Since, By = paused.Operator },
+            // Why the operator has made it is his own affair.
+            HeldByOperator { Rule.Length: > 0 } held => view with { Since = held.Since, By = held.Operator, Cause = $"rule {held.Rule}" },
             HeldByOperator held => view with { Since = held.Since, By = held.Operator },
+            Suspended suspended => view with { Since = suspended.Since, By = suspended.Operator, Cause = $"rule {suspended.Rule}" },
             HeldBySystem held => view with { Since = held.Since, Cause = held.Cause },
             _ => view,
         };

@@ -91,6 +91,9 @@ internal sealed partial class DeliveryBatch : IDots
     /// <summary>Timestamp of when the last message had its result: before storage could be told that the batch has ended.</summary>
     public long SettledAt { get; private set; }
 
+    /// <summary>An operator leads it elsewhere than to the hosts of the domain.</summary>
+    public bool IsRedirected => _wanted.RedirectTo is not null;
+
     /// <summary>Who makes its attempts: this process, and the address that it speaks from once it does.</summary>
     public string Worker { get; set; } = Environment.MachineName;
 

@@ -101,7 +101,7 @@ internal sealed class BatchIntake(
     private async Task DeliverAsync(BatchCommand wanted, ConnectionSlots slots, BatchWaits waits)
     {
         var started = time.GetTimestamp();
-        var resolving = resolver.ResolveToAddressAsync(wanted.Domain);
+        var resolving = resolver.ResolveToAddressAsync(wanted);
         // A failure of the resolver itself is for the batch to settle.
         await waits.ForAsync(resolving, BatchWaitReason.Dns);
         var failure = resolving.IsCompletedSuccessfully ? (await resolving).Failure : null;

@@ -244,9 +244,10 @@ internal sealed class DomainDelivery(
     /// <returns>False: nothing was tried, for want of a source address.</returns>
     private async Task<bool> DeliverAsync(DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, SourceOutlet? outlet, bool keepsConnection)
     {
-        await DeliverAsync(batch, resolution, turn, outlet, keepsConnection, isLast: false);
+        // Where an operator leads it, what the domain publishes stands in nobody's way.
+        await DeliverAsync(batch, resolution, turn, outlet, keepsConnection, isLast: batch.IsRedirected);
         // RFC 8689 §3: what the domain publishes of TLS stood in the way of messages whose senders do not care.
-        if (batch is { HasTlsOptional: true, MayGoOn: true })
+        if (batch is { HasTlsOptional: true, MayGoOn: true, IsRedirected: false })
             await DeliverAsync(batch, await resolver.ResolveToAddressAsync(batch.Domain, isRelaxed: true), turn, outlet, keepsConnection, isLast: true);
         return outlet is not { HasPutOff: true };
     }
@@ -295,7 +296,8 @@ internal sealed class DomainDelivery(
     private async Task<SmtpClientConnection?> SpeakAsync(
         DeliveryBatch batch, Resolution resolution, ConnectionTurn turn, SourceOutlet? outlet, bool isLast)
     {
-        batch.Site = resolution.Site;
+        // Where an operator leads it says nothing of the hosts of the domain.
+        batch.Site = batch.IsRedirected ? "" : resolution.Site;
         var walk = new HostWalk(resolution.Hosts, resolver, failures, connector, batch, _context, outlet);
         var connection = await ReuseAsync(turn.TakeKept(), resolution, batch, outlet);
         // It leads to whatever host was spoken to last.

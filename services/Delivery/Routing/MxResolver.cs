@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using MailPipeline.Delivery.Tls;
 using MailPipeline.Dns;
+using MailPipeline.Mail;
 using MailPipeline.ServiceDefaults;
 using MailPipeline.Smtp;
 using Microsoft.Extensions.Options;
@@ -81,6 +82,24 @@ internal sealed class MxResolver
             DnsStatus.NoSuchName => Permanent("5.1.2", "Domain not found"),
             _ => Temporary($"DNS gave no answer for the MX of the domain ({exchanges.Error})"),
         };
+    }
+
+    /// <summary>Where a batch goes: to the hosts of its domain, or where an operator leads it.</summary>
+    public Task<Resolution> ResolveToAddressAsync(BatchCommand wanted) =>
+        wanted.RedirectTo is { } hop ? ResolveToAddressAsync(wanted.Domain, hop) : ResolveToAddressAsync(wanted.Domain);
+
+    /// <summary>
+    /// Where an operator leads mail of the domain, with what he asks of TLS for it: never the hosts of the domain, also where this program cannot read where that is.
+    /// </summary>
+    /// <param name="nextHop">As <see cref="NextHop"/> is written.</param>
+    public async Task<Resolution> ResolveToAddressAsync(string domain, string nextHop)
+    {
+        if (!NextHop.TryParse(nextHop, out var hop))
+            return Temporary($"The next hop '{nextHop}' that an operator has set cannot be read");
+        var host = new TargetHost(hop.Host, hop.Port) { IsRouted = true, Tls = _demands.Said(domain), IsLmtp = hop.IsLmtp };
+        var found = await AddressesAsync(host);
+        return found.Addresses is [var first, ..]
+            ? Resolution.To([host]) with { First = first } : Resolution.Failed(found.Failure! with { IsPermanent = false, Status = "4.4.4" });
     }
 
     /// <summary>

@@ -12,6 +12,9 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>Of the permit (<see cref="SitePermit.Epoch"/>).</summary>
     public long SiteEpoch { get; init; }
 
+    /// <summary>Where a rule leads it in the place of the domain's hosts; null: to these.</summary>
+    public string? RedirectTo { get; init; }
+
     /// <summary>Under which name its sender's rate is kept (<see cref="SenderRate"/>), by whose permit it goes; null: it needs none.</summary>
     public string? Sender { get; init; }
 

@@ -16,7 +16,7 @@ internal sealed partial class BatchSender(
     public async Task<bool> TrySendAsync(string domain, Batch batch)
     {
         var command = new BatchCommand(
-            batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch,
+            batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch, batch.RedirectTo,
             batch.MayKeep, batch.Kept?.After ?? 0, batch.MessagesPerConnection);
         try
         {

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using MailPipeline.Mail;
 using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Sites;
@@ -12,10 +13,15 @@ namespace MailPipeline.Queue.Domains;
 /// </summary>
 internal sealed class DomainDispatch(
     QueueStore store, FlowStore flows, OutcomeRecorder outcomes, BatchSender sender, DeliveryPause pause, EndpointGate gate, DomainSite site, QueuePolicyFile policy,
-    IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
+    RuleBook rules, HeldDomainStore heldDomains, ReplyStore replyStore, IOptions<QueueOptions> options, QueueTelemetry telemetry, TimeProvider time)
 {
     private static readonly TimeSpan s_firstLook = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestLook = TimeSpan.FromSeconds(8);
+
+    /// <summary>Pages that are read at once past what operators hold; the next ones are read a second later.</summary>
+    private const int MostPages = 8;
+
+    private static readonly IReadOnlySet<long> s_none = FrozenSet<long>.Empty;
 
     /// <summary>Between looks into storage, for the reconciler's sake, that find nothing while batches are under way.</summary>
     private readonly GrowingPause _looks = new(s_firstLook, s_longestLook);
@@ -35,6 +41,12 @@ internal sealed class DomainDispatch(
     private string _notedSite = "";
 
     private DestinationPolicy? _applied;
+    private double? _appliedRate;
+    private RuleSet? _ruleSet;
+    private string _rulesSite = "";
+
+    /// <summary>What operators say of the domain, with its mail going where it goes.</summary>
+    private DomainRules _rules = DomainRules.None;
     private bool _isRunning;
     private bool _runAgain;
 
@@ -48,9 +60,46 @@ internal sealed class DomainDispatch(
     /// <summary>Nothing waits here, and storage may have something that workers would take now.</summary>
     public bool MayFindMore => Queue.IsIdle && !Queue.BacksOff(time.GetUtcNow()) && HasWorkers && !_waitsForWorkers;
 
+    /// <summary>Nothing waits here but what operators hold; null where that is not so, or not known yet. The place up to which it is so.</summary>
+    private DuePlace? HeldTo => !Queue.IsIdle || !rules.IsRead ? null : _rules.Whole is not null ? new DuePlace() : Queue.PassedHeldTo;
+
+    /// <summary>There is more to read, past what operators hold.</summary>
+    public bool IsPassingHeld => Queue.IsPassingHeld && HasWorkers && !Queue.BacksOff(time.GetUtcNow());
+
+    /// <summary>Where only what operators hold is left, nobody need wake the domain for it. False: that is not so.</summary>
+    public async Task<bool> TryDeferHeldAsync(string domain)
+    {
+        ApplyRules(domain);
+        if (HeldTo is not { } passed)
+            return false;
+        var until = time.GetUtcNow() + HeldDomainStore.Pause;
+        var version = _ruleSet!.Version;
+        if (_rules.Whole is not null)
+            await heldDomains.DeferAsync([domain], version, until);
+        else
+            await heldDomains.DeferBehindAsync(domain, passed, version, until);
+        return true;
+    }
+
+    /// <summary>Takes recipients that have just become due, but for those that operators hold: they lie in storage.</summary>
+    public void Offer(string domain, Recipient[] recipients)
+    {
+        ApplyRules(domain);
+        var now = time.GetUtcNow();
+        if (!_rules.IsOfParts)
+        {
+            Queue.Offer(recipients, now);
+            return;
+        }
+        // Nobody has tried them.
+        var (all, held) = Obey(domain, recipients, new Dictionary<long, string>(), now);
+        Queue.Offer([.. all.Where(recipient => !held.Contains(recipient.RecipientId))], now);
+    }
+
     /// <summary>Hands out all that can be, unless that is being done already: then it is done once more.</summary>
     public async Task RunAsync(string domain)
     {
+        ApplyRules(domain);
         // However long the pause, memory does not fill with what waits; the reconciler wakes what is due afterwards.
         if (!HasWorkers)
         {
@@ -117,6 +166,7 @@ internal sealed class DomainDispatch(
     {
         if (!site.Take(ofSite, permit))
             return null;
+        ApplyRules(domain);
         ApplyLimits(domain);
         if (!CanSend || TakeBatch(permit.BatchId, permit) is not { } batch)
         {
@@ -132,6 +182,7 @@ internal sealed class DomainDispatch(
     {
         if (await AskAsync(domain, ask.BatchId) is not { } permit)
             return;
+        ApplyRules(domain);
         if (CanSend && TakeBatch(ask.BatchId, permit) is { } batch)
             await SendAsync(domain, batch);
         else
@@ -187,8 +238,62 @@ internal sealed class DomainDispatch(
             telemetry.UnderWay(route, change);
     }
 
-    private bool CanSend => !pause.IsPaused && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
-        && !(site.IsWaiting && Queue.NextRoute == RecipientRoute.Remote);
+    private bool CanSend => !pause.IsPaused && !IsHeld && Queue.NextEndpoint is { } endpoint && gate.IsOpen(endpoint) && Queue.CanSend(time.GetUtcNow())
+        && !(site.IsWaiting && Queue.IsNextOfSite);
+
+    /// <summary>What was given out by other rules, and comes back untried, is read again by those of now.</summary>
+    public void NotePutBack(string domain)
+    {
+        ApplyRules(domain);
+        if (!ReferenceEquals(_rules, DomainRules.None))
+            Queue.LeaveToStore();
+    }
+
+    /// <summary>Operators keep back all of it, or what they say is not known yet.</summary>
+    private bool IsHeld => !rules.IsRead || _rules.Whole is not null;
+
+    /// <summary>Where what operators say of the domain has changed, what is in memory is read again by that.</summary>
+    private void ApplyRules(string domain)
+    {
+        var current = rules.Current;
+        if (ReferenceEquals(current, _ruleSet) && site.Key == _rulesSite)
+            return;
+        (_ruleSet, _rulesSite) = (current, site.Key);
+        var found = current.OfDomain(domain, site.Key);
+        if (ReferenceEquals(found, _rules))
+            return;
+        _rules = found;
+        Queue.LeaveToStore();
+        _looks.Forget();
+    }
+
+    /// <summary>A batch that says nothing of the domain: a rule leads a part of its mail elsewhere.</summary>
+    public bool IsRedirectedInPart(Batch? batch) => batch?.RedirectTo is not null && !_rules.Redirects.Any(rule => rule.Conditions.IsOfDestinations);
+
+    /// <summary>Recipients as rules want them: those that are held, and all of them, with where they go.</summary>
+    private async ValueTask<(IReadOnlyList<Recipient> All, IReadOnlySet<long> Held)> ObeyAsync(
+        string domain, IReadOnlyList<Recipient> recipients, DateTimeOffset now)
+    {
+        if (!_rules.IsOfParts || recipients.Count == 0)
+            return (recipients, s_none);
+        var replies = !_rules.NeedsReply ? new Dictionary<long, string>() : await replyStore.FindLastAsync(
+            [.. recipients.Where(recipient => recipient.Attempts > 0).Select(recipient => recipient.RecipientId)], CancellationToken.None);
+        return Obey(domain, recipients, replies, now);
+    }
+
+    private (IReadOnlyList<Recipient> All, IReadOnlySet<long> Held) Obey(
+        string domain, IReadOnlyList<Recipient> recipients, IReadOnlyDictionary<long, string> replies, DateTimeOffset now)
+    {
+        var (all, held) = (new List<Recipient>(recipients.Count), new HashSet<long>());
+        foreach (var recipient in recipients)
+        {
+            var subject = RuleSubject.Of(recipient, domain, site.Key, replies.GetValueOrDefault(recipient.RecipientId, ""));
+            if (_rules.FindHold(subject, now) is not null)
+                held.Add(recipient.RecipientId);
+            all.Add(recipient.Route == RecipientRoute.Remote && _rules.FindRedirect(subject, now) is { Text: var hop } ? recipient with { RedirectTo = hop } : recipient);
+        }
+        return (all, held);
+    }
 
     /// <summary>Somebody who has more in storage has next to nobody here.</summary>
     private bool WantsTails => _only is null && Queue.NextTail(time.GetUtcNow()) is not null;
@@ -229,10 +334,10 @@ internal sealed class DomainDispatch(
     private void ApplyLimits(string domain)
     {
         var current = policy.Current;
-        if (ReferenceEquals(current, _applied))
+        if (ReferenceEquals(current, _applied) && _rules.Rate == _appliedRate)
             return;
-        _applied = current;
-        Queue.SetLimits(current.OfDomain(domain), time.GetUtcNow());
+        (_applied, _appliedRate) = (current, _rules.Rate);
+        Queue.SetLimits(current.OfDomain(domain).At(_rules.Rate), time.GetUtcNow());
         Queue.SetSchedules(policy.Schedules);
         Queue.SetSenders(policy.Senders);
     }
@@ -241,7 +346,7 @@ internal sealed class DomainDispatch(
     private bool IsOpen(RecipientRoute route) => gate.IsOpen(Queue.EndpointOf(route));
 
     /// <summary>Anything at all may be handed out now.</summary>
-    private bool HasWorkers => !pause.IsPaused && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
+    private bool HasWorkers => !pause.IsPaused && !IsHeld && (IsOpen(RecipientRoute.Remote) || IsOpen(RecipientRoute.Local));
 
     /// <summary>Workers that have come back are given what waited for them, without a pause.</summary>
     private void NoteOpenings()
@@ -282,14 +387,23 @@ internal sealed class DomainDispatch(
         if (pause.IsPaused || !(wantsMore || WantsTails || Queue.WantsFlows(now)))
             return;
         var waiting = Queue.Waiting;
-        if (wantsMore && !(Queue.ReadsFlowsOnly && _only is null))
+        var wanted = wantsMore;
+        for (var pages = 0; wantsMore && pages < MostPages && !(Queue.ReadsFlowsOnly && _only is null); pages++)
         {
-            var room = Queue.RoomInOrder;
-            var due = await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only);
-            foreach (var (route, count) in Queue.Load(due, room))
+            var (room, asOf) = (Queue.RoomInOrder, _rules);
+            var (due, held) = await ObeyAsync(
+                domain, await store.ListDueAsync(domain, now, room, CancellationToken.None, Queue.NextPage(now), _only), now);
+            // What was read by rules that count no more is read again.
+            if (!ReferenceEquals(asOf, _rules))
+            {
+                _runAgain = true;
+                return;
+            }
+            foreach (var (route, count) in Queue.Load(due, room, held, now))
                 CountUnderWay(route, -count);
+            wantsMore = held.Count > 0 && Queue.WantsMore(now);
         }
-        if (Queue.MoreInStore && (wantsMore || Queue.WantsFlows(now)))
+        if (Queue.MoreInStore && (wanted || Queue.WantsFlows(now)))
             await LoadFlowsAsync(domain, now);
         await LoadTailsAsync(domain, now);
         var found = Queue.Waiting - waiting;
@@ -310,8 +424,15 @@ internal sealed class DomainDispatch(
         if (room == 0 || _only is not null)
             return;
         var (from, after, alone) = Queue.NextFlows;
-        var (recipients, next, ofEach) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
-        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now, ofEach))
+        var asOf = _rules;
+        var (ofFlows, next, ofEach) = await flows.ListDueAsync(domain, now, after, from, room, alone, CancellationToken.None);
+        var (recipients, held) = await ObeyAsync(domain, ofFlows, now);
+        if (!ReferenceEquals(asOf, _rules))
+        {
+            _runAgain = true;
+            return;
+        }
+        foreach (var (route, count) in Queue.LoadFlows(recipients, next, now, ofEach, held))
             CountUnderWay(route, -count);
     }
 
@@ -320,8 +441,14 @@ internal sealed class DomainDispatch(
     {
         for (var read = 0; read < MostTails && _only is null && Queue.NextTail(now) is var (flow, after, most); read++)
         {
-            var recipients = await flows.ListDueOfAsync(domain, flow, now, after, most, CancellationToken.None);
-            foreach (var (route, count) in Queue.LoadTail(flow, recipients, most))
+            var asOf = _rules;
+            var (recipients, held) = await ObeyAsync(domain, await flows.ListDueOfAsync(domain, flow, now, after, most, CancellationToken.None), now);
+            if (!ReferenceEquals(asOf, _rules))
+            {
+                _runAgain = true;
+                return;
+            }
+            foreach (var (route, count) in Queue.LoadTail(flow, recipients, most, held))
                 CountUnderWay(route, -count);
         }
     }
@@ -329,19 +456,22 @@ internal sealed class DomainDispatch(
     /// <summary>False: nothing more can be sent now.</summary>
     private async Task<bool> SendBatchAsync(string domain)
     {
+        ApplyRules(domain);
+        if (!CanSend)
+            return false;
         if (Queue.NextPermitted is not { } flow || site.Senders.FindOf(flow) is not { BatchId: var batchId })
             batchId = await store.NextBatchIdAsync(CancellationToken.None);
         if (!CanSend)
             return false;
         SitePermit? permit = null;
-        if (Queue.NextRoute == RecipientRoute.Remote && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
+        if (Queue.IsNextOfSite && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
             return false;
         if (TakeBatch(batchId, permit) is not { } batch)
         {
             site.GiveBack(domain, batchId);
             return false;
         }
-        if (batch.Route != RecipientRoute.Remote)
+        if (permit is not null && (batch.Route != RecipientRoute.Remote || batch.RedirectTo is not null))
             site.GiveBack(domain, batchId);
         await SendAsync(domain, batch);
         return true;

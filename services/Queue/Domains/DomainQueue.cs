@@ -138,30 +138,38 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
+    /// <param name="held">Of these, those that operators hold.</param>
     /// <returns>Who belongs to a batch that a worker has claimed, and is free all the same: handed back, and the report of it was lost.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> Load(
+        IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null, DateTimeOffset now = default)
     {
         var handedBack = TakeOut(recipients);
-        _window.Load(recipients, askedFor);
+        _window.Load(recipients, askedFor, held, now);
         return handedBack;
     }
+
+    /// <summary>Storage is not read through yet, past some that operators hold.</summary>
+    public bool IsPassingHeld => _window is { HasPassedHeld: true, MoreInStore: true };
+
+    /// <summary>All that is due was read, and operators hold what was left; null where that is not so. The place up to which it is so.</summary>
+    public DuePlace? PassedHeldTo => _window is { HasPassedHeld: true, MoreInStore: false, Count: 0 } ? _window.ReadTo : null;
 
     /// <summary>Takes some due and unclaimed recipients of each flow, whatever is before them in storage.</summary>
     /// <param name="nextFlow">From which on flows are read the next time.</param>
     /// <param name="ofEach">So many were asked for of each.</param>
     /// <returns>As of <see cref="Load"/>.</returns>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach = int.MaxValue)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach = int.MaxValue, IReadOnlySet<long>? held = null)
     {
         var handedBack = TakeOut(recipients);
-        _window.LoadFlows(recipients, nextFlow, now, ofEach);
+        _window.LoadFlows(recipients, nextFlow, now, ofEach, held);
         return handedBack;
     }
 
     /// <summary>The same of one flow, behind what was read of it before.</summary>
-    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor)
+    public IReadOnlyList<(RecipientRoute Route, int Count)> LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null)
     {
         var handedBack = TakeOut(recipients);
-        _window.LoadTail(flow, recipients, askedFor);
+        _window.LoadTail(flow, recipients, askedFor, held);
         return handedBack;
     }
 
@@ -191,7 +199,7 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
             messages = Math.Min(messages, sender.Messages);
         if (messages <= 0)
             return null;
-        var taken = sender is null ? _window.Take(most, next.Route, messages) : isRemote ? _window.TakeOf(sender.Flow, most, messages) : [];
+        var taken = sender is null ? _window.Take(most, next.Route, messages, next.RedirectTo) : isRemote ? _window.TakeOf(sender.Flow, most, messages) : [];
         if (taken.Length == 0)
         {
             // Whose turn it seemed to be has no permit.
@@ -200,7 +208,13 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
             return null;
         }
         var batch = new Batch(batchId, next.Route, taken, probe) { Sender = sender?.Key, SenderEpoch = sender?.Epoch ?? 0 };
-        if (isRemote)
+        if (isRemote && taken[0].RedirectTo is { Length: > 0 } hop)
+        {
+            batch = batch with { RedirectTo = hop, EndsConnection = true, IsPaced = _rate.IsSet || sender is not null };
+            if (_rate.IsSet)
+                _rate.Take(batch.Messages);
+        }
+        else if (isRemote)
         {
             var isCounted = _limits != DestinationLimits.None || permit is { IsLimited: true };
             batch = batch with
@@ -227,6 +241,9 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
 
     /// <summary>The route of the next batch; null when nobody waits.</summary>
     public RecipientRoute? NextRoute => _window.Next?.Route;
+
+    /// <summary>The next batch goes to the hosts of the domain, or of its site.</summary>
+    public bool IsNextOfSite => _window.Next is { Route: RecipientRoute.Remote, RedirectTo.Length: 0 };
 
     /// <summary>Whose turn it is by a permit of his rate; null: it is that of one who needs none.</summary>
     public string? NextPermitted => _window.Next is { Route: RecipientRoute.Remote } next && _window.HasPaced(next.Flow) ? next.Flow : null;

@@ -54,7 +54,7 @@ internal sealed partial class DomainQueueGrain(
     public Task OfferAsync(QueuedRecipient[] recipients)
     {
         _idleTicks = 0;
-        _queue.Offer(Array.ConvertAll(recipients, ContractMapping.ToRecipient), time.GetUtcNow());
+        dispatch.Offer(Domain, Array.ConvertAll(recipients, ContractMapping.ToRecipient));
         // The router has more to do than to wait for the bus.
         _ = DispatchUnawaitedAsync();
         return Task.CompletedTask;
@@ -153,6 +153,7 @@ internal sealed partial class DomainQueueGrain(
         // What has no permit that counts gets one from whoever gives them out now; that may take a moment.
         if (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site)
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
+        dispatch.NotePutBack(Domain);
         await dispatch.RunAsync(Domain);
         SetRateTimer();
     }
@@ -197,7 +198,7 @@ internal sealed partial class DomainQueueGrain(
         // Those who were put off wait each for himself, and nobody else with them.
         else if (batch is not null && !Array.TrueForAll(report.Results, result => result.NotBefore is not null))
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
-        if (DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
+        if (!dispatch.IsRedirectedInPart(batch) && DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
@@ -297,14 +298,14 @@ internal sealed partial class DomainQueueGrain(
             dispatch.TickSenders(Domain);
             if (dispatch.Site.Tick(Domain) is { } ask)
                 await dispatch.AskAgainAsync(Domain, ask);
-            if (!_queue.IsIdle)
+            if (!_queue.IsIdle || dispatch.IsPassingHeld)
             {
                 await dispatch.RunAsync(Domain);
                 SetRateTimer();
                 return;
             }
             _idleTicks++;
-            if (_idleTicks == 1 && dispatch.MayFindMore)
+            if (_idleTicks == 1 && !await dispatch.TryDeferHeldAsync(Domain) && dispatch.MayFindMore)
                 await SettleAsync();
             else if (_idleTicks >= IdleTicksBeforeLeaving)
                 DeactivateOnIdle();
@@ -374,7 +375,8 @@ internal sealed partial class DomainQueueGrain(
             Connection = ConnectionEnd.Unknown,
         });
         _queue.NoteMoreInStore();
-        await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));
+        if (!dispatch.IsRedirectedInPart(batch))
+            await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));
     }
 
     private void NoteStorageAway(StorageUnavailableException exception)

@@ -33,13 +33,27 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     /// <summary>Who is in the window or under way.</summary>
     private readonly HashSet<long> _known = [];
 
+    /// <summary>After a pass over what operators hold, the next one: of what was freed meanwhile nobody else tells.</summary>
+    private static readonly TimeSpan s_passAgain = TimeSpan.FromMinutes(1);
+
+    /// <summary>A pass that does not end, because more comes all the while, is followed by the next one after this.</summary>
+    private static readonly TimeSpan s_longestPass = TimeSpan.FromMinutes(5);
+
     private DuePlace _readTo;
     private DateTimeOffset _readSince;
+
+    /// <summary>When storage was read through last, past some that operators hold.</summary>
+    private DateTimeOffset? _passedAt;
     private DateTimeOffset _flowsReadAt;
     private bool _hasNewFlow;
 
     /// <summary>Storage may hold due recipients that are not in the window.</summary>
     public bool MoreInStore { get; private set; } = true;
+
+    /// <summary>
+    /// Of what lies before the place up to which storage was read, operators hold some: it is not read again and again. Behind it is what comes.
+    /// </summary>
+    public bool HasPassedHeld { get; private set; }
 
     public int Count => _turns.Count;
 
@@ -115,7 +129,7 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     public void NoteMoreInStore()
     {
         MoreInStore = true;
-        _readTo = default;
+        ReadAnew();
     }
 
     /// <summary>Recipients who were deferred become due: they lie behind all who were due before.</summary>
@@ -127,8 +141,15 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     /// </summary>
     public DuePlace NextPage(DateTimeOffset now)
     {
-        if ((now - _readSince).Duration() > s_readOn)
-            _readTo = default;
+        // However much operators hold, it is passed over once before it is again.
+        var (since, most) = (HasPassedHeld, _passedAt) switch
+        {
+            (false, _) => (_readSince, s_readOn),
+            (true, { } passedAt) => (passedAt, s_passAgain),
+            _ => (_readSince, s_longestPass),
+        };
+        if ((now - since).Duration() > most)
+            ReadAnew();
         if (_readTo == default)
             _readSince = now;
         return _readTo;
@@ -151,16 +172,23 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
     }
 
     /// <summary>Takes what storage says is due and unclaimed; fewer than asked for means that there is no more.</summary>
-    public void Load(IReadOnlyList<Recipient> recipients, int askedFor)
+    /// <param name="held">Of these, those that operators hold: they are passed over.</param>
+    public void Load(IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null, DateTimeOffset now = default)
     {
         MoreInStore = recipients.Count >= askedFor;
-        _readTo = MoreInStore && recipients is [.., var last] ? PlaceOf(last) : default;
-        Add(recipients);
+        HasPassedHeld |= held is { Count: > 0 };
+        if (recipients is [.., var last])
+            _readTo = PlaceOf(last);
+        if (!MoreInStore && HasPassedHeld)
+            _passedAt ??= now;
+        else if (!MoreInStore)
+            _readTo = default;
+        Add(Without(held, recipients));
     }
 
     /// <summary>Takes some of each flow, whatever is before them in storage. What was read in order says whether there is more.</summary>
     /// <param name="ofEach">So many were asked for of each.</param>
-    public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach)
+    public void LoadFlows(IReadOnlyList<Recipient> recipients, string nextFlow, DateTimeOffset now, int ofEach, IReadOnlySet<long>? held = null)
     {
         (FlowsFrom, _flowsReadAt, _hasNewFlow) = (nextFlow, now, false);
         var isAll = nextFlow.Length == 0;
@@ -172,25 +200,26 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
             foreach (var flow in more)
                 isAll &= (areFew || _turns.IsPaced(flow.Key)) && NoteTail(flow.Key, PlaceOf(flow.Last()));
         }
-        Add(recipients);
+        Add(Without(held, recipients));
         if (ReadsFlowsOnly)
             MoreInStore = !isAll;
     }
 
     /// <summary>Takes what storage has of one flow behind the place that was asked for; fewer means that there is no more.</summary>
-    public void LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor)
+    public void LoadTail(string flow, IReadOnlyList<Recipient> recipients, int askedFor, IReadOnlySet<long>? held = null)
     {
         // All of them may have been left to storage meanwhile.
         if (recipients.Count < askedFor)
             _tails.Remove(flow);
         else if (_tails.ContainsKey(flow))
             _tails[flow] = PlaceOf(recipients[^1]);
-        Add(recipients);
+        Add(Without(held, recipients));
         ReadsFlowsOnly = ReadsFlowsOnly && _tails.Keys.Any(_turns.IsPaced);
     }
 
     /// <summary>Takes the recipients of the next batch, all of one route, out of the window. They stay known until they are forgotten.</summary>
-    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue) => _turns.Take(most, route, mostMessages);
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string redirectTo = "") =>
+        _turns.Take(most, route, mostMessages, redirectTo);
 
     /// <summary>The same of one flow, by the permit that it has.</summary>
     public Recipient[] TakeOf(string flow, int most, int mostMessages) => _turns.TakeOf(flow, most, mostMessages);
@@ -211,6 +240,16 @@ internal sealed class DomainWindow(int capacity, int batch, SenderPolicy senders
         var removed = _turns.Remove(match);
         Forget(removed);
         return removed;
+    }
+
+    private static IReadOnlyList<Recipient> Without(IReadOnlySet<long>? held, IReadOnlyList<Recipient> recipients) =>
+        held is null or { Count: 0 } ? recipients : [.. recipients.Where(recipient => !held.Contains(recipient.RecipientId))];
+
+    private void ReadAnew()
+    {
+        _readTo = default;
+        HasPassedHeld = false;
+        _passedAt = null;
     }
 
     /// <summary>The same, and whoever is read by himself is not any more: he is found as others are.</summary>

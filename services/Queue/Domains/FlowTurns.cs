@@ -92,13 +92,14 @@ internal sealed class FlowTurns(SenderPolicy senders)
     /// the same. A flow whose next recipient goes another way keeps its place, and so does one that needs a permit.
     /// </summary>
     /// <param name="mostMessages">So many turns at most.</param>
-    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue)
+    /// <param name="redirectTo">Where a rule leads them; empty: no rule does.</param>
+    public Recipient[] Take(int most, RecipientRoute route, int mostMessages = int.MaxValue, string redirectTo = "")
     {
         var taken = new List<Recipient>(Math.Min(most, Count));
         List<Flow>? passed = null;
         while (taken.Count < most && mostMessages > 0 && _ready.Min is { } flow)
         {
-            if (flow.Peek().Route != route || flow.NeedsPermit)
+            if (!GoesThere(flow.Peek(), route, redirectTo) || flow.NeedsPermit)
             {
                 _ready.Remove(flow);
                 (passed ??= []).Add(flow);
@@ -116,7 +117,9 @@ internal sealed class FlowTurns(SenderPolicy senders)
     public Recipient[] TakeOf(string flow, int most, int mostMessages)
     {
         var taken = new List<Recipient>();
-        while (_flows.TryGetValue(flow, out var found) && taken.Count < most && mostMessages > 0 && found.Peek().Route == RecipientRoute.Remote)
+        // Where a rule leads the next one is where all of a batch go.
+        var redirectTo = _flows.TryGetValue(flow, out var of) ? of.Peek().RedirectTo : "";
+        while (_flows.TryGetValue(flow, out var found) && taken.Count < most && mostMessages > 0 && GoesThere(found.Peek(), RecipientRoute.Remote, redirectTo))
         {
             TakeTurn(found, most, taken);
             mostMessages--;
@@ -175,14 +178,16 @@ internal sealed class FlowTurns(SenderPolicy senders)
         return flow;
     }
 
+    private static bool GoesThere(Recipient recipient, RecipientRoute route, string redirectTo) => recipient.Route == route && recipient.RedirectTo == redirectTo;
+
     /// <summary>The recipients of the next message, as far as they go this way and there is room for them.</summary>
     private void TakeTurn(Flow flow, int most, List<Recipient> taken)
     {
         var before = taken.Count;
         var weight = Math.Max(_readyWeight, flow.Share.Weight);
         Leave(flow);
-        var (messageId, route) = (flow.Peek().MessageId, flow.Peek().Route);
-        while (taken.Count < most && flow.Count > 0 && flow.Peek() is var next && next.MessageId == messageId && next.Route == route)
+        var first = flow.Peek();
+        while (taken.Count < most && flow.Count > 0 && flow.Peek() is var next && next.MessageId == first.MessageId && GoesThere(next, first.Route, first.RedirectTo))
             taken.Add(flow.Take());
         flow.Used += (taken.Count - before) / flow.Share.Weight;
         flow.Order = ++_lastOrder;

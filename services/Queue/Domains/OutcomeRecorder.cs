@@ -59,17 +59,24 @@ internal sealed partial class OutcomeRecorder(
         return decisions.Any(decision => decision.State == RecipientState.Queued && decision.NextAttemptAt <= now);
     }
 
-    /// <summary>Gives up recipients that nobody holds and whose time is over.</summary>
-    public async Task ExpireAsync(string domain, IReadOnlyList<Recipient> expired, string reason)
+    /// <summary>Gives up recipients that nobody holds and whose time is over. Returns how many were.</summary>
+    public Task<int> ExpireAsync(string domain, IReadOnlyList<Recipient> expired, string reason) => GiveUpAsync(
+        domain, expired, RecipientState.Expired, AttemptOutcome.Deferred, "4.4.7", reason.Length > 0 ? reason : "not delivered in time");
+
+    /// <summary>Returns recipients that nobody holds to their senders, as an operator wants it. Returns how many were.</summary>
+    public Task<int> BounceAsync(string domain, IReadOnlyList<Recipient> returned, string reason) =>
+        GiveUpAsync(domain, returned, RecipientState.Bounced, AttemptOutcome.Failed, "5.7.1", reason);
+
+    private async Task<int> GiveUpAsync(
+        string domain, IReadOnlyList<Recipient> recipients, RecipientState state, AttemptOutcome outcome, string status, string reply)
     {
-        var claim = await claims.TakeAsync(batchId: 0, domain, expired, begun: false, CancellationToken.None);
+        var claim = await claims.TakeAsync(batchId: 0, domain, recipients, begun: false, CancellationToken.None);
         var now = time.GetUtcNow();
-        var reply = reason.Length > 0 ? reason : "not delivered in time";
-        var decisions = expired.Where(recipient => claim.Won.Contains(recipient.RecipientId))
-            .Select(recipient => new RecipientDecision(
-                new AttemptResult(recipient.RecipientId, AttemptOutcome.Deferred, "4.4.7", reply, "", now, now), RecipientState.Expired, now, WasTried: false))
+        var decisions = recipients.Where(recipient => claim.Won.Contains(recipient.RecipientId))
+            .Select(recipient => new RecipientDecision(new AttemptResult(recipient.RecipientId, outcome, status, reply, "", now, now), state, now, WasTried: false))
             .ToList();
-        await RecordAsync(claim.Id, domain, decisions, expired.ToDictionary(recipient => recipient.RecipientId), now);
+        await RecordAsync(claim.Id, domain, decisions, recipients.ToDictionary(recipient => recipient.RecipientId), now);
+        return decisions.Count;
     }
 
     /// <summary>Of those whose attempt may have delivered, how many before did; as long as the claim is held nobody else changes that.</summary>

@@ -9,6 +9,9 @@ namespace MailPipeline.Queue.Policies;
 internal sealed record DestinationLimits(int? Connections, double? MessagesPerSecond, int? MessagesPerConnection)
 {
     public static readonly DestinationLimits None = new(null, null, null);
+
+    /// <summary>The same with so many messages a second, as a rule says; null: no rule says so.</summary>
+    public DestinationLimits At(double? perSecond) => perSecond is null ? this : this with { MessagesPerSecond = perSecond };
 }
 
 /// <summary>

@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.Queue.Reports;
 using MailPipeline.Storage;
 using Microsoft.Extensions.Options;
@@ -11,7 +12,7 @@ namespace MailPipeline.Queue.Reconciling;
 /// returned, or its sender is told. Who is just being tried is looked at again when he waits.
 /// </summary>
 internal sealed partial class Deadlines(
-    DeadlineStore store, OutcomeRecorder outcomes, ReportMaker maker, UnmadeReports unmade, IOptions<QueueOptions> options, TimeProvider time,
+    DeadlineStore store, OutcomeRecorder outcomes, ReportMaker maker, UnmadeReports unmade, OperatorHolds holds, IOptions<QueueOptions> options, TimeProvider time,
     ILogger<Deadlines> log) : IDuty
 {
     private const int Page = 200;
@@ -59,6 +60,8 @@ internal sealed partial class Deadlines(
         try
         {
             var waiting = await store.ListWaitingAsync(deadline.MessageId, CancellationToken.None);
+            var held = await holds.FindAsync(waiting, recipient => DomainKey.Of(recipient.Address), CancellationToken.None);
+            waiting = [.. waiting.Where(recipient => !held.Contains(recipient.RecipientId))];
             foreach (var ofDomain in waiting.GroupBy(recipient => DomainKey.Of(recipient.Address)))
                 await outcomes.ExpireAsync(ofDomain.Key, [.. ofDomain], $"not delivered by {ReportText.Rfc5322Date(deadline.At)}, as its sender wanted");
             if (await store.EndAsync(deadline.MessageId, onlyIfOver: true) > 0 || waiting.Count > 0)

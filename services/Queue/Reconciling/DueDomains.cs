@@ -1,5 +1,6 @@
 using MailPipeline.Mail;
 using MailPipeline.Queue.Domains;
+using MailPipeline.Queue.Policies;
 using MailPipeline.ServiceDefaults;
 using Microsoft.Extensions.Options;
 
@@ -8,15 +9,18 @@ namespace MailPipeline.Queue.Reconciling;
 /// <summary>
 /// Wakes the queues of domains that have something due. A queue that is awake goes on by itself, so waking one is waited for only a second;
 /// a domain that cannot be woken holds up none of the others. Where nobody takes batches nobody is woken; where workers of some endpoint are missing,
-/// what waits for them is passed over, and as that may be very much, it is done seldom until they are back.
+/// what waits for them is passed over, and as that may be very much, it is done seldom until they are back. No domain is woken of which operators keep back all.
 /// </summary>
 internal sealed partial class DueDomains(
-    QueueStore store, IGrainFactory grains, DeliveryPause pause, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
+    QueueStore store, HeldDomainStore heldDomains, IGrainFactory grains, DeliveryPause pause, RuleBook rules, EndpointGate gate, IOptions<QueueOptions> options, TimeProvider time,
     ILogger<DueDomains> log) : IDuty
 {
     public const string DutyName = "wake";
 
     private static readonly TimeSpan s_longestWait = TimeSpan.FromSeconds(1);
+
+    /// <summary>Found in this round, with all of their mail kept back.</summary>
+    private readonly List<string> _held = [];
 
     // Whoever lacks nothing and is due is woken so much later at most.
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
@@ -33,12 +37,17 @@ internal sealed partial class DueDomains(
     public async Task<bool> RoundAsync()
     {
         var openings = gate.Openings;
-        if (pause.IsPaused || (openings == _openings && time.GetElapsedTime(_ended) < _pause))
+        if (pause.IsPaused || !rules.IsRead || (openings == _openings && time.GetElapsedTime(_ended) < _pause))
             return false;
         var began = time.GetTimestamp();
+        _held.Clear();
+        var version = rules.Current.Version;
         var isUseful = await (_waking ??= new Waking(ListAsync, WakeAsync, time)).RoundAsync();
         (_openings, _ended) = (openings, time.GetTimestamp());
         _pause = gate.Closed.Count > 0 ? new DutyPace(TimeSpan.Zero, Share: 0.02, s_longestPause).PauseAfter(time.GetElapsedTime(began)) : TimeSpan.Zero;
+        // Judged by other rules in part: then nothing is written, and the next round finds them again.
+        if (_held.Count > 0 && rules.Current.Version == version)
+            await heldDomains.DeferAsync(_held, version, time.GetUtcNow() + HeldDomainStore.Pause);
         return isUseful;
     }
 
@@ -53,6 +62,11 @@ internal sealed partial class DueDomains(
 
     private async Task<bool> WakeAsync(DueDomain due)
     {
+        if (rules.Current.OfDomain(due.Domain, site: "").Whole is not null)
+        {
+            _held.Add(due.Domain);
+            return false;
+        }
         try
         {
             return await grains.GetGrain<IDomainQueueGrain>(due.Domain).WakeAsync().WaitAsync(s_longestWait, time);

@@ -30,6 +30,7 @@ internal static class Duties
         .AddSingleton<IDuty, EventKeeping>()
         .AddSingleton<IDuty, FeedbackReading>()
         .AddSingleton<IDuty, Deadlines>()
+        .AddSingleton<IDuty, RuleActs>()
         .AddSingleton<QueueRules>()
         .AddSingleton<IDuty, StateKeeping>()
         .AddSingleton<IDuty, QueueMeasuring>()

@@ -31,6 +31,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private readonly SiteStore _store;
     private readonly QueueStore _queue;
     private readonly QueuePolicyFile _policy;
+    private readonly RuleBook _rules;
     private readonly QueueTelemetry _telemetry;
     private readonly OutageLog _outages;
     private readonly TimeProvider _time;
@@ -44,6 +45,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private readonly TimeSpan _longestUnclaimed;
 
     private DestinationPolicy? _applied;
+    private RuleSet? _appliedRules;
     private Task _takingOver = Task.CompletedTask;
     private IGrainTimer? _timer;
     private DateTimeOffset? _timerAt;
@@ -55,10 +57,10 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     private (int Permits, int Waiting) _counted;
 
     public SiteGrain(
-        SiteStore store, QueueStore queue, QueuePolicyFile policy, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
+        SiteStore store, QueueStore queue, QueuePolicyFile policy, RuleBook rules, IOptions<QueueOptions> options, QueueTelemetry telemetry, OutageLog outages, TimeProvider time,
         ILogger<SiteGrain> log)
     {
-        (_store, _queue, _policy, _telemetry, _outages, _time, _log) = (store, queue, policy, telemetry, outages, time, log);
+        (_store, _queue, _policy, _rules, _telemetry, _outages, _time, _log) = (store, queue, policy, rules, telemetry, outages, time, log);
         var settings = options.Value;
         _sender = SenderRate.FlowOf(Site);
         _longestUnclaimed = 2 * settings.BatchTimeout > s_leastUnclaimed ? 2 * settings.BatchTimeout : s_leastUnclaimed;
@@ -177,12 +179,13 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
     private void ApplyLimits()
     {
-        var policy = _policy.Current;
-        if (ReferenceEquals(policy, _applied))
+        var (policy, rules) = (_policy.Current, _rules.Current);
+        if (ReferenceEquals(policy, _applied) && ReferenceEquals(rules, _appliedRules))
             return;
-        _applied = policy;
+        (_applied, _appliedRules) = (policy, rules);
         _budget.SetLimits(
-            _sender is null ? policy.OfSite(Site) : DestinationLimits.None with { MessagesPerSecond = _policy.Senders.Of(_sender).MessagesPerSecond }, _time.GetUtcNow());
+            _sender is null ? policy.OfSite(Site).At(rules.RateOfSite(Site))
+                : DestinationLimits.None with { MessagesPerSecond = _policy.Senders.Of(_sender).MessagesPerSecond }, _time.GetUtcNow());
     }
 
     /// <summary>Once for all who ask meanwhile.</summary>

@@ -48,6 +48,14 @@ public enum OperatorAction
 
     TokenRemoved = 81,
 
+    /// <summary>What waits, and what comes, is held, led elsewhere, returned or the like, by a rule with a name.</summary>
+    RuleAdded = 90,
+
+    RuleChanged = 91,
+
+    /// <summary>What it kept back goes on as it was.</summary>
+    RuleRemoved = 92,
+
     /// <summary>A sender has a suppression list from now on, or keeps who comes to it for another time.</summary>
     SuppressionBegun = 120,
 

@@ -23,6 +23,12 @@ public sealed record MessageTimeline(
     /// <summary>Before this time its sender does not want it to leave (RFC 4865); null where he said nothing.</summary>
     public DateTimeOffset? ReleaseAt { get; init; }
 
+    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    public string Flow { get; init; } = "";
+
+    /// <summary>Since when its time runs.</summary>
+    public DateTimeOffset Since => ReleaseAt > AcceptedAt ? ReleaseAt.Value : AcceptedAt;
+
     /// <summary>Why its recipients were held from the start; empty where they were not.</summary>
     public string HoldReason { get; init; } = "";
 }
@@ -57,7 +63,7 @@ public sealed class MessageHistory(MailDatabase database)
     private static readonly Statement s_message = new(
         """
         SELECT m.id, m.accepted_at, m.sender, m.size_bytes, COALESCE(u.recipients, d.recipients, t.recipients, ''), m.tags, m.hold_reason, m.release_at,
-            m.header_id
+            m.header_id, m.flow
         FROM messages m LEFT JOIN unrouted u ON u.message_id = m.id LEFT JOIN unrouted_dsn d ON d.message_id = m.id
             LEFT JOIN unrouted_timed t ON t.message_id = m.id
         WHERE m.id = $1 AND m.size_bytes >= 0
@@ -134,6 +140,7 @@ public sealed class MessageHistory(MailDatabase database)
                 HoldReason = r.GetString(6),
                 ReleaseAt = r.GetInt64(7) == 0 ? null : StoredTime.Read(r, 7),
                 HeaderId = r.GetString(8),
+                Flow = r.GetString(9),
             },
             cancellationToken, messageId);
         if (rows is not [var message])

@@ -104,6 +104,25 @@ public sealed class FlushStore(MailDatabase database, OperatorStore operators, S
         return new(FlushEnd.Started, messages);
     }
 
+    /// <summary>Makes these due, whatever their domains and sites wait for. Who is being tried is left alone.</summary>
+    public async Task RetryAsync(IReadOnlyCollection<RuleTarget> targets)
+    {
+        var now = database.Time.GetUtcNow();
+        var domains = targets.Select(target => target.Domain).Distinct().Order(StringComparer.Ordinal).ToList();
+        foreach (var piece in targets.Select(target => target.Recipient.RecipientId).Chunk(Piece))
+            await database.WriteAsync(transaction => transaction.ExecuteAsync(s_due, SqlValue.FromIds(piece), now));
+        await database.WriteAsync(async transaction =>
+        {
+            foreach (var due in domains.ConvertAll(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)))
+                await due;
+            foreach (var ended in domains.ConvertAll(domain => transaction.ExecuteAsync(s_endBackoff, domain, now)))
+                await ended;
+            return true;
+        });
+        foreach (var domain in domains)
+            await sites.EndRestAsync(domain, now);
+    }
+
     private async Task<bool> AnyWaitsAsync(string domain) =>
         (await database.QueryAsync(s_any, r => true, CancellationToken.None, domain)).Count > 0;
 

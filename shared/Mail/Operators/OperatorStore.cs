@@ -85,6 +85,21 @@ public sealed class OperatorStore(MailDatabase database)
             return domains.Count;
         });
 
+    /// <summary>Those of these that are held are due at once, with the attempts they had. Returns how many.</summary>
+    public Task<int> ReleaseAsync(IReadOnlyCollection<long> recipientIds)
+    {
+        var now = database.Time.GetUtcNow();
+        return database.WriteAsync(async transaction =>
+        {
+            var domains = await OutcomeWriter.ReleasedAsync(transaction, SqlValue.FromIds(recipientIds), now);
+            foreach (var due in domains.Distinct().Order(StringComparer.Ordinal).Select(domain => QueueStore.DueNoLaterAsync(transaction, domain, now)).ToList())
+                await due;
+            foreach (var message in domains.Count == 0 ? [] : recipientIds.Select(RecipientIds.MessageId).Distinct())
+                await QueueStore.ReportReleasedAsync(transaction, message, now);
+            return domains.Count;
+        });
+    }
+
     /// <summary>
     /// Ends waiting and held recipients of the message without a report, and the bytes when nobody else needs them; also of a message that its
     /// sender wants to leave later.

@@ -46,8 +46,14 @@ public sealed record WaitingRecipient(
     long RecipientId, string Address, string Original, string Domain, RecipientRoute Route, RecipientState State, DateTimeOffset NextAttemptAt, bool Claimed,
     DateTimeOffset UpdatedAt, string HoldReason, string Sender, DateTimeOffset AcceptedAt, int Attempts, DomainBackoff Backoff, AttemptResult? Last)
 {
-    /// <summary>Whose mail it is where senders take turns (<see cref="FlowKey"/>).</summary>
+    /// <summary>See <see cref="FlowKey"/>.</summary>
     public string Flow { get; init; } = "";
+
+    /// <summary>The sender that its hosts are given, where that is not the message's; else empty.</summary>
+    public string ReturnPath { get; init; } = "";
+
+    /// <summary>Where its domain's mail goes; empty: not known.</summary>
+    public string Site { get; init; } = "";
 }
 
 /// <summary>
@@ -68,7 +74,8 @@ public sealed class WaitingListStore(MailDatabase database)
         $$"""
         SELECT r.id, r.address, r.original, r.domain, r.route, r.state, r.next_attempt_at, r.claim, r.updated_at, r.hold_reason, m.sender, {{QueueStore.Since}},
                r.attempts, COALESCE(q.failures, 0), COALESCE(q.backoff_until, 0), COALESCE(q.reason, ''),
-               COALESCE(a.outcome, -1), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''), COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0), r.flow
+               COALESCE(a.outcome, -1), COALESCE(a.status, ''), COALESCE(a.reply, ''), COALESCE(a.remote_host, ''), COALESCE(a.started_at, 0), COALESCE(a.finished_at, 0),
+               r.flow, r.return_path, COALESCE(q.site, '')
         FROM recipients r JOIN messages m ON m.id = r.id >> 16 LEFT JOIN domain_queues q ON q.domain = r.domain
             LEFT JOIN attempts a ON a.recipient_id = r.id AND a.number = (SELECT MAX(n.number) FROM attempts n WHERE n.recipient_id = r.id)
         WHERE r.id {in_1}
@@ -295,6 +302,8 @@ public sealed class WaitingListStore(MailDatabase database)
             r.GetInt64(0), (AttemptOutcome)r.GetInt32(16), r.GetString(17), r.GetString(18), r.GetString(19), StoredTime.Read(r, 20), StoredTime.Read(r, 21)))
     {
         Flow = r.GetString(22),
+        ReturnPath = r.GetString(23),
+        Site = r.GetString(24),
     };
 
     /// <summary>
@@ -371,11 +380,3 @@ public sealed class WaitingListStore(MailDatabase database)
 /// <param name="Looked">Rows that were looked through.</param>
 /// <param name="Next">The place behind which the next page begins; null: there is none.</param>
 public sealed record WaitingPage(IReadOnlyList<long> Ids, long Looked, WaitingPlace? Next);
-
-/// <summary>Text in a pattern of LIKE ... ESCAPE '!'.</summary>
-internal static class LikeText
-{
-    /// <summary>Each of its characters is itself: "_" stands in names of domains, too.</summary>
-    public static string Literally(string text) =>
-        text.Replace("!", "!!", StringComparison.Ordinal).Replace("%", "!%", StringComparison.Ordinal).Replace("_", "!_", StringComparison.Ordinal);
-}

@@ -170,14 +170,19 @@ public sealed class MeasureStore(MailDatabase database)
         var held = await FindHeldAsync(cancellationToken);
         var sums = new SortedDictionary<long, Sum>();
         state = state with { LimitedSites = await SiteStore.ListLimitedAsync(database, cancellationToken) };
-        var tallies = new WaitingTallies(state, isPaused, now, await CountPacedAsync(state, now, cancellationToken));
-        await foreach (var parts in DomainsAsync(now, cancellationToken))
+        var rules = await RuleStore.ReadStandingAsync(database, cancellationToken);
+        var kept = await CountKeptPartsAsync(rules, now, cancellationToken);
+        var tallies = new WaitingTallies(state, isPaused, now, await CountPacedAsync(state, now, cancellationToken), rules, kept);
+        await foreach (var parts in DomainsAsync(now, "", cancellationToken))
         {
+            var isKept = rules.OfDomain(parts[0].Domain, parts[0].Site).Whole is not null;
             foreach (var part in parts)
             {
                 if (!sums.TryGetValue(part.Route, out var sum))
                     sums.Add(part.Route, sum = new Sum());
-                sum.Add(part, held.GetValueOrDefault((part.Domain, part.Route)), domains.GetValueOrDefault(part.Domain), state.InitialConcurrency);
+                sum.Add(
+                    part, held.GetValueOrDefault((part.Domain, part.Route)), domains.GetValueOrDefault(part.Domain), state.InitialConcurrency,
+                    isKept ? long.MaxValue : kept.GetValueOrDefault((part.Domain, part.Route))?.Due ?? 0);
             }
             var name = parts[0].Domain;
             tallies.AddDomain(parts, route => held.GetValueOrDefault((name, route))?.Count ?? 0, domains.GetValueOrDefault(name)?.Claims ?? 0);
@@ -256,6 +261,36 @@ public sealed class MeasureStore(MailDatabase database)
         return others[0];
     }
 
+    /// <summary>
+    /// What rules keep back that are not of whole destinations, by domain and route: recipients have to be read for it, and are only where there is such a rule.
+    /// </summary>
+    private async Task<IReadOnlyDictionary<(string Domain, long Route), HeldPart>> CountKeptPartsAsync(
+        RuleSet rules, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var kept = new Dictionary<(string, long), HeldPart>();
+        var known = new HashSet<long>();
+        var targets = new RuleTargets(database);
+        foreach (var rule in rules.Parts)
+        {
+            for (var place = WaitingPlace.Start; place is not null;)
+            {
+                (var fitting, _, place) = await targets.PageAsync(rule.Conditions, place, held: false, cancellationToken, RuleTargets.LongPage);
+                foreach (var target in fitting.Where(target => !target.IsClaimed && known.Add(target.Recipient.RecipientId)))
+                {
+                    var key = (target.Domain, (long)target.Recipient.Route);
+                    var part = kept.GetValueOrDefault(key) ?? new HeldPart(0, 0, rule);
+                    kept[key] = target.Recipient.NextAttemptAt <= now ? part with { Due = part.Due + 1 } : part with { Later = part.Later + 1 };
+                }
+            }
+        }
+        return kept;
+    }
+
+    /// <summary>How many recipients workers hold, by domain.</summary>
+    internal async Task<IReadOnlyDictionary<string, long>> CountClaimedAsync(CancellationToken cancellationToken) =>
+        (await FindHeldAsync(cancellationToken)).GroupBy(held => held.Key.Domain, held => held.Value.Count, StringComparer.Ordinal)
+            .ToDictionary(domain => domain.Key, domain => domain.Sum(), StringComparer.Ordinal);
+
     /// <summary>What claims hold: little beside what waits, so it is looked up one by one.</summary>
     private async Task<Dictionary<(string Domain, long Route), Held>> FindHeldAsync(CancellationToken cancellationToken)
     {
@@ -279,10 +314,12 @@ public sealed class MeasureStore(MailDatabase database)
     }
 
     /// <summary>One domain after the other, each with a part for each of its routes.</summary>
-    private async IAsyncEnumerable<IReadOnlyList<QueuedPart>> DomainsAsync(DateTimeOffset now, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <param name="only">This one alone; empty: all.</param>
+    internal async IAsyncEnumerable<IReadOnlyList<QueuedPart>> DomainsAsync(
+        DateTimeOffset now, string only, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var current = new List<QueuedPart>();
-        (string Domain, long NextAttemptAt, long Id)? after = ("", long.MinValue, 0);
+        (string Domain, long NextAttemptAt, long Id)? after = (only, long.MinValue, 0);
         while (after is var (domain, nextAttemptAt, id))
         {
             var page = await database.QueryAsync(
@@ -293,6 +330,8 @@ public sealed class MeasureStore(MailDatabase database)
                 cancellationToken, now, domain, nextAttemptAt, id, Page);
             foreach (var part in page)
             {
+                if (only.Length > 0 && part.Domain != only)
+                    continue;
                 if (current.Count > 0 && current[0].Domain != part.Domain)
                 {
                     yield return current;
@@ -305,7 +344,7 @@ public sealed class MeasureStore(MailDatabase database)
                 else
                     current[known] += part;
             }
-            after = page.Sum(part => part.Queued) < Page ? null : (await database.QueryAsync(
+            after = page.Sum(part => part.Queued) < Page || (only.Length > 0 && page[^1].Domain != only) ? null : (await database.QueryAsync(
                 s_endOfPage, r => ((string, long, long)?)(r.GetString(0), r.GetInt64(1), r.GetInt64(2)), cancellationToken, domain, nextAttemptAt, id, Page - 1))
                 .FirstOrDefault();
         }
@@ -344,7 +383,8 @@ public sealed class MeasureStore(MailDatabase database)
         private long _limited;
         private long _oldestAt;
 
-        public void Add(QueuedPart part, Held? held, HeldDomain? domain, int mostClaims)
+        /// <param name="kept">So much of what is due rules keep back: nobody is to try it.</param>
+        public void Add(QueuedPart part, Held? held, HeldDomain? domain, int mostClaims, long kept)
         {
             _queued += part.Queued;
             _claimed += held?.Count ?? 0;
@@ -352,7 +392,7 @@ public sealed class MeasureStore(MailDatabase database)
             if (held is { OldestUnbegunAt: > 0 })
                 _oldestAt = Earlier(_oldestAt, Math.Max(held.OldestUnbegunAt, domain?.BackoffUntil ?? 0));
             // Who is held is due; of a domain that backs off, too.
-            var due = Math.Max(0, part.Due - (held?.Count ?? 0));
+            var due = Math.Max(0, part.Due - (held?.Count ?? 0) - Math.Min(kept, part.Due));
             if (part.IsBackingOff)
             {
                 _backingOff += due;
@@ -364,7 +404,8 @@ public sealed class MeasureStore(MailDatabase database)
                 return;
             }
             _ready += due;
-            if (due > 0)
+            // The one that is due for longest may be one that is kept back.
+            if (due > 0 && kept == 0)
                 _oldestAt = Earlier(_oldestAt, Math.Max(domain?.OldestFreeAt ?? part.FirstAt, domain?.BackoffUntil ?? part.BackoffUntil));
         }
 

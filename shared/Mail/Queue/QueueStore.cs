@@ -176,13 +176,20 @@ public sealed class QueueStore(MailDatabase database, EventSubscriptions? events
     /// <summary>Of a row m of messages, since when its time runs.</summary>
     internal const string Since = "(CASE WHEN m.release_at > m.accepted_at THEN m.release_at ELSE m.accepted_at END)";
 
-    /// <summary>What <see cref="ReadQueued"/> reads, and where it is.</summary>
-    internal const string Columns =
+    /// <summary>The sender that the hosts of a row r of recipients are given.</summary>
+    internal const string ReversePath = "CASE WHEN r.return_path = '' THEN m.sender ELSE r.return_path END";
+
+    /// <summary>What <see cref="ReadQueued"/> reads.</summary>
+    internal const string Fields =
         $"""
-        r.id, r.address, CASE WHEN r.return_path = '' THEN m.sender ELSE r.return_path END, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
+        r.id, r.address, {ReversePath}, m.size_bytes, m.body, r.attempts, {Since}, r.next_attempt_at, r.route, m.trace_parent, r.original, r.flow,
         m.priority
-        FROM recipients r JOIN messages m ON m.id = (r.id >> 16)
         """;
+
+    internal const int FieldCount = 13;
+
+    /// <summary>The same, and where it is.</summary>
+    internal const string Columns = $"{Fields} FROM recipients r JOIN messages m ON m.id = (r.id >> 16)";
 
     private const string Due =
         $"""
@@ -439,7 +446,7 @@ public sealed class QueueStore(MailDatabase database, EventSubscriptions? events
             // The row is there and locked first: a router of another process that inserts for this domain comes wholly before or
             // after. One of this process may share the transaction: what is read is written by the same statement, and only a
             // row that nobody has made due since is forgotten.
-            await transaction.ExecuteAsync(s_lockQueue, domain);
+            await LockQueueAsync(transaction, domain);
             var due = (await transaction.QueryAsync(s_settle, r => r.GetInt64(0), domain))[0];
             if (due != long.MaxValue)
                 return DateTimeOffset.FromUnixTimeMilliseconds(due);
@@ -457,6 +464,9 @@ public sealed class QueueStore(MailDatabase database, EventSubscriptions? events
         await transaction.ExecuteAsync(s_unreadReleased, messageId, now);
         await transaction.ExecuteAsync(s_feedbackReleased, messageId, now);
     }
+
+    /// <summary>Makes the domain's row where there is none.</summary>
+    internal static async ValueTask LockQueueAsync(IWriteTransaction transaction, string domain) => await transaction.ExecuteAsync(s_lockQueue, domain);
 
     internal static ValueTask<int> DueNoLaterAsync(IWriteTransaction transaction, string domain, DateTimeOffset dueAt) =>
         transaction.ExecuteAsync(s_dueNoLater, domain, dueAt);

@@ -38,7 +38,7 @@ public enum WaitKind
     /// <summary>Delivery of all mail is paused.</summary>
     Paused = 10,
 
-    /// <summary>An operator holds it.</summary>
+    /// <summary>An operator holds it, by its message or by a rule.</summary>
     HeldByOperator = 11,
 
     /// <summary>The pipeline, or a rule at the door, holds it for an operator.</summary>
@@ -49,6 +49,9 @@ public enum WaitKind
 
     /// <summary>As many messages have been sent lately as are allowed, to its site or by its sender.</summary>
     RateLimit = 14,
+
+    /// <summary>By a rule of an operator nothing is tried for its destination.</summary>
+    Suspended = 15,
 }
 
 /// <summary>The words of the list, each for one reason: "backsOff".</summary>
@@ -80,12 +83,15 @@ public static class WaitWords
 /// </summary>
 /// <param name="Site">What holds up mail for its site; <see cref="SiteHoldUp.None"/> for a maildrop here, too.</param>
 /// <param name="IsPaced">Mail of its sender to other systems waits for his rate.</param>
+/// <param name="Rule">Keeps it back; null: none does.</param>
 public readonly record struct WaitConditions(
-    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None, bool IsPaced = false)
+    bool IsPaused, bool BacksOff, bool IsDue, bool HasWorkers, bool IsBehindWindow, bool IsLimited, SiteHoldUp Site = SiteHoldUp.None, bool IsPaced = false, QueueRule? Rule = null)
 {
     public WaitKind Kind => this switch
     {
         { IsPaused: true } => WaitKind.Paused,
+        { Rule.Act: RuleAct.Suspend } => WaitKind.Suspended,
+        { Rule: not null } => WaitKind.HeldByOperator,
         { BacksOff: true } => WaitKind.BacksOff,
         { IsDue: false } => WaitKind.NextAttempt,
         { HasWorkers: false } => WaitKind.NoWorker,

@@ -4,7 +4,10 @@ namespace MailPipeline.Mail;
 /// <param name="state">What the queue goes by.</param>
 /// <param name="isPaused">Delivery of all mail is paused.</param>
 /// <param name="paced">By domain, so many to other systems are due and wait for the rates of their senders.</param>
-internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOffset now, IReadOnlyDictionary<string, long> paced)
+/// <param name="rules">What operators keep back.</param>
+/// <param name="heldParts">Of domains of which rules keep back a part, how much.</param>
+internal sealed class WaitingTallies(
+    QueueState state, bool isPaused, DateTimeOffset now, IReadOnlyDictionary<string, long> paced, RuleSet rules, IReadOnlyDictionary<(string Domain, long Route), HeldPart> heldParts)
 {
     private readonly LargestGroups _domains = new();
     private readonly NamedTallies _sites = new();
@@ -18,6 +21,7 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
     public void AddDomain(IReadOnlyCollection<QueuedPart> parts, Func<long, long> claimedOf, long claims)
     {
         var domain = new WaitingTally();
+        var whole = rules.OfDomain(parts.First().Domain, parts.First().Site).Whole;
         // What the domain's next attempt waits for is what its largest part does.
         (long Size, WaitKind Kind) next = (0, WaitKind.BeingTried);
         foreach (var part in parts)
@@ -28,26 +32,31 @@ internal sealed class WaitingTallies(QueueState state, bool isPaused, DateTimeOf
             var backoffUntil = part.IsBackingOff ? part.BackoffUntil : 0;
             // Nothing is tried before the end of the back-off.
             var nextAt = part.IsBackingOff ? due > 0 ? backoffUntil : Math.Max(backoffUntil, part.LaterAt) : later > 0 ? part.LaterAt : 0;
-            var dueNow = part.IsBackingOff ? 0 : due;
+            var held = whole is null ? heldParts.GetValueOrDefault((part.Domain, part.Route)) : new HeldPart(due, later, whole);
+            var (heldDue, heldLater) = (Math.Min(held?.Due ?? 0, due), Math.Min(held?.Later ?? 0, later));
+            var dueNow = part.IsBackingOff ? 0 : due - heldDue;
             domain.Add(part.Queued, claimed, dueNow, nextAt, part.Oldest, part.Oldest);
             _sites.Of(part.Site).Add(part.Queued, claimed, dueNow, nextAt, part.Oldest, part.Oldest);
             Add(WaitKind.BeingTried, claimed, claimed, 0, part.OldestDue, part.Oldest);
 
+            due -= heldDue;
+            later -= heldLater;
             // Who waits for his sender's rate takes nobody's room.
             var pacedDue = part.Route == (long)RecipientRoute.Remote && paced.Count > 0 ? Math.Min(due, paced.GetValueOrDefault(part.Domain)) : 0;
             var ahead = Math.Min(due - pacedDue, state.WindowRecipients);
             var isLimited = state.IsLimited(part.Failures, claims);
             var hasWorkers = state.ClosedFor((RecipientRoute)part.Route, part.Failures) is null;
             var holdUp = state.LimitOf((RecipientRoute)part.Route, part.Site)?.HoldUp ?? SiteHoldUp.None;
-            foreach (var (count, isDue, isBehind, isPaced, oldest, at) in new[]
+            foreach (var (count, isDue, isBehind, isPaced, oldest, at, rule) in new (long, bool, bool, bool, long, long, QueueRule?)[]
             {
-                (ahead, true, false, false, part.OldestDue, backoffUntil), (due - pacedDue - ahead, true, true, false, part.OldestDue, backoffUntil),
-                (pacedDue, true, false, true, part.OldestDue, backoffUntil), (later, false, false, false, part.OldestLater, nextAt),
+                (ahead, true, false, false, part.OldestDue, backoffUntil, null), (due - pacedDue - ahead, true, true, false, part.OldestDue, backoffUntil, null),
+                (pacedDue, true, false, true, part.OldestDue, backoffUntil, null), (later, false, false, false, part.OldestLater, nextAt, null),
+                (heldDue + heldLater, false, false, false, part.Oldest, 0, held?.Rule),
             })
             {
                 if (count == 0)
                     continue;
-                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp, isPaced).Kind;
+                var kind = new WaitConditions(isPaused, part.IsBackingOff, isDue, hasWorkers, isBehind, isLimited, holdUp, isPaced, rule).Kind;
                 Add(kind, count, 0, at, oldest, part.Oldest);
                 // What is due goes before what is not.
                 var size = isDue && !isBehind && !isPaced ? long.MaxValue : count;
@@ -104,3 +113,7 @@ internal sealed record QueuedPart(
         OldestLater = MeasureStore.Earlier(one.OldestLater, other.OldestLater),
     };
 }
+
+/// <summary>Of the queued recipients of a domain and a route, those that rules keep back and nobody tries.</summary>
+/// <param name="Rule">That keeps back most of them, or the first.</param>
+internal sealed record HeldPart(long Due, long Later, QueueRule Rule);

@@ -194,11 +194,11 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>Null: nothing is reported.</summary>
     public async Task<AttemptReport?> TryRunAsync(params Recipient[][] messages)
     {
-        var command = Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]));
-        var resolving = Resolver.ResolveToAddressAsync(command.Domain);
+        var wanted = Commanded(new BatchCommand(77, Domain, [.. messages.SelectMany(message => message)]));
+        var resolving = Resolver.ResolveToAddressAsync(wanted);
         await ((Task)resolving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return await Delivery.RunAsync(
-            command, resolving, Slots, new BatchWaits(Telemetry, Time),
+            wanted, resolving, Slots, new BatchWaits(Telemetry, Time),
             report => Early.Writer.WriteAsync(report).AsTask());
     }
 
