@@ -156,6 +156,13 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     /// <summary>A permit that nothing was begun with, or, unless it is <see cref="ConnectionEnd.Unused"/>, nobody knows what was.</summary>
     public void GiveBack(string domain, long batchId, ConnectionEnd connection = ConnectionEnd.Unused) => End(SiteReport.Untouched(domain, batchId, connection));
 
+    /// <summary>The permit of the site alone: its batch is under way to somewhere else, by that of its sender's rate if it has one.</summary>
+    public void GiveBackUnused(string domain, long batchId)
+    {
+        if (_permits.Remove(batchId, out var permit))
+            Tell(permit.Site, [SiteReport.Untouched(domain, batchId)]);
+    }
+
     /// <summary>The site knows at once what has ended, whatever may be told late.</summary>
     public void TellEnds()
     {
