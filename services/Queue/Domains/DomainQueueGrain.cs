@@ -150,8 +150,9 @@ internal sealed partial class DomainQueueGrain(
         dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         if (batch.IsPaced)
             _queue.NoteSent(batch.Messages, [], time.GetUtcNow());
-        // What has no permit that counts gets one from whoever gives them out now; that may take a moment.
-        if (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site)
+        // What has no permit that counts gets one from whoever gives them out now; that may take a moment. What a rule leads elsewhere says nothing of where the
+        // domain's mail goes.
+        if (batch.RedirectTo is not null || (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site))
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         dispatch.NotePutBack(Domain);
         await dispatch.RunAsync(Domain);
