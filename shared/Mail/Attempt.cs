@@ -80,6 +80,7 @@ public enum AttemptOutcome
 /// The batch has no permit of <paramref name="Site"/>, or one that counts no more: nothing was claimed or tried, and all of it waits as before.
 /// </param>
 /// <param name="SiteState">How the hosts of the site behaved.</param>
+/// <param name="IsRedirected">It went where an operator leads it, and not to the domain's hosts; null: nobody says.</param>
 public sealed record AttemptReport(
     string Domain,
     long BatchId,
@@ -91,7 +92,8 @@ public sealed record AttemptReport(
     bool HasEnded = false,
     string Site = "",
     bool IsElsewhere = false,
-    SiteState SiteState = SiteState.Unsaid);
+    SiteState SiteState = SiteState.Unsaid,
+    bool? IsRedirected = null);
 
 /// <summary>What a batch has learned of the hosts of its site, whatever became of the mail. The numbers travel; they never change meaning.</summary>
 public enum SiteState

@@ -472,7 +472,8 @@ internal sealed partial class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState);
+        return new AttemptReport(
+            Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState, IsRedirected: IsRedirected);
     }
 
     private SiteState SiteState =>
