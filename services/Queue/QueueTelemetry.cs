@@ -119,7 +119,7 @@ internal sealed class QueueTelemetry : IDisposable
         _dmarcReceived = meter.CreateCounter<long>(
             "mailpipeline.queue.dmarc_received", "{message}", "Messages to addresses for reports by DMARC, by outcome: kept, known, noroom, foreign (about a domain that nobody here is told of), unanswered (DNS does not say that), unreadable, gone");
         _events = meter.CreateCounter<long>(
-            "mailpipeline.queue.events", "{event}", "Events by receiver and by outcome: taken, failed (sent, and not taken: it goes again), unwanted (of mail that he does not ask about), dropped, refused (by itself: it is set aside)");
+            "mailpipeline.queue.events", "{event}", "Events by receiver and by outcome: taken, failed (sent, and not taken: it goes again), unwanted (of mail that he does not ask about), dropped, refused (by itself: it is given up)");
         meter.CreateObservableGauge(
             "mailpipeline.queue.events_waiting", () => ByReceiver(backlog => backlog.Waiting), "{event}", "Events that wait for their receiver, by receiver");
         meter.CreateObservableGauge(

@@ -266,7 +266,7 @@ public sealed class EventSenderTests : IAsyncDisposable
     [InlineData(0)]
     [InlineData(4)]
     [InlineData(9)]
-    public async Task An_event_that_a_page_refuses_is_set_aside_and_the_others_go_on(int place)
+    public async Task An_event_that_a_page_refuses_is_given_up_and_the_others_go_on(int place)
     {
         using var counted = new MetricCollector<long>(_services.GetRequiredService<IMeterFactory>(), QueueTelemetry.MeterName, "mailpipeline.queue.events");
         var sender = await StartAsync();
@@ -284,7 +284,7 @@ public sealed class EventSenderTests : IAsyncDisposable
         Assert.Equal(EventSender.MostRefusals, Page.Posts.Count);
         await sender.SendAsync(default);
         Assert.Equal(ids.Where((_, i) => i != place), Page.Taken.Select(one => one.GetProperty("id").GetString()));
-        Assert.Equal($"Event {ids[place]} is set aside, and hook is not told of it: he refuses it alone, and what follows goes on: 127.0.0.1 answered 422", Assert.Single(Lines(2187)));
+        Assert.Equal($"Event {ids[place]} is given up, and hook is not told of it: he refuses it alone, and what follows goes on: 127.0.0.1 answered 422", Assert.Single(Lines(2187)));
         Assert.Equal(1, counted.GetMeasurementSnapshot().Where(one => Equals(one.Tags["outcome"], "refused")).Sum(one => one.Value));
         Assert.Empty(await Events.ListNextAsync("hook", 10, default));
     }

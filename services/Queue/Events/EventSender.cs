@@ -5,7 +5,7 @@ namespace MailPipeline.Queue.Events;
 /// <summary>
 /// Sends one receiver what waits for him, in order, and takes it away when he has it: so he gets each event at least once, whoever dies in between, and always
 /// under the same id. While he takes none there is one try at growing intervals, and all waits behind it. What he refuses again and again is halved down to the one event that he does not
-/// want, which is set aside, so that the others go on. For one caller at a time.
+/// want, which is given up, so that the others go on. For one caller at a time.
 /// </summary>
 internal sealed partial class EventSender(
     string name, IReadOnlyList<EventKind> kinds, EventFilter filter, int batchEvents, IEventDestination destination, EventStore store, QueueTelemetry telemetry, TimeProvider time,
@@ -102,7 +102,7 @@ internal sealed partial class EventSender(
         return true;
     }
 
-    /// <summary>What he has refused so often goes in halves; one event alone is set aside.</summary>
+    /// <summary>What he has refused so often goes in halves; one event alone is given up.</summary>
     private async Task IsolateAsync(List<WaitingEvent> refused, string fault)
     {
         if (refused.Count > 1)
@@ -149,7 +149,7 @@ internal sealed partial class EventSender(
     [LoggerMessage(2180, LogLevel.Warning, "Events for {Receiver} are not taken, and wait: {Reason}")]
     private static partial void LogAway(ILogger log, string receiver, string reason);
 
-    [LoggerMessage(2187, LogLevel.Error, "Event {Event} is set aside, and {Receiver} is not told of it: he refuses it alone, and what follows goes on: {Reason}")]
+    [LoggerMessage(2187, LogLevel.Error, "Event {Event} is given up, and {Receiver} is not told of it: he refuses it alone, and what follows goes on: {Reason}")]
     private static partial void LogRefused(ILogger log, string @event, string receiver, string reason);
 
     [LoggerMessage(2181, LogLevel.Information, "Events for {Receiver} are taken again, after {Away}")]
