@@ -68,6 +68,7 @@ public static class DeliveryHosting
         services.AddSingleton<ClaimRenewal>();
         services.AddHostedService(provider => provider.GetRequiredService<ClaimRenewal>());
         services.AddSingleton<ConnectionPools>();
+        services.AddSingleton(OwnEndpoint.Of);
         services.AddSingleton<SourcePutOffs>();
         services.AddSingleton<DomainDelivery>();
         services.AddSingleton<DetachedBatches>();

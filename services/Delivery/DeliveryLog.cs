@@ -80,6 +80,16 @@ internal static partial class DeliveryLog
         "relay={RemoteEndPoint} offers CHUNKING and does not know BDAT; for a day it gets DATA: {Reply}")]
     public static partial void ChunksRefused(this ILogger log, LogWords remoteEndPoint, LogWords reply);
 
+    [LoggerMessage(3028, LogLevel.Information,
+        "relay={RemoteEndPoint} offers PIPELINING and loses commands that travel together; for a day it gets one after the other: {Reply}")]
+    public static partial void PipeliningBroken(this ILogger log, LogWords remoteEndPoint, LogWords reply);
+
+    [LoggerMessage(3029, LogLevel.Warning, "The broker gives this worker no endpoint of its own; counted connections end with their batch")]
+    public static partial void NoOwnEndpoint(this ILogger log, Exception error);
+
+    [LoggerMessage(3030, LogLevel.Error, "Batch {BatchId} for {Domain} failed")]
+    public static partial void OwnBatchFailed(this ILogger log, Exception error, long batchId, LogWords domain);
+
     [LoggerMessage(3026, LogLevel.Warning, "{Reply} [{Setting}]")]
     public static partial void NoLogin(this ILogger log, LogWords reply, LogWords setting);
 

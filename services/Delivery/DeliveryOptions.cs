@@ -146,6 +146,13 @@ public sealed class DeliveryOptions
     [Range(1, 1000)]
     public int MaxRecipients { get; set; } = 100;
 
+    /// <summary>
+    /// Messages over one connection; 0: as many as there are. Default: 500, as Exim's connection_max_messages. What a host announces (RFC 9422
+    /// MAILMAX) and what the queue's policy says hold as well.
+    /// </summary>
+    [Range(0, 1_000_000)]
+    public int MessagesPerConnection { get; set; } = 500;
+
     /// <summary>Use PIPELINING where it is offered. Default: true.</summary>
     public bool Pipelining { get; set; } = true;
 

@@ -102,7 +102,7 @@ internal sealed class QueueTelemetry : IDisposable
             "mailpipeline.queue.taken_back", "{recipient}", "Recipients taken back from workers that died, by how far these were: unbegun, interrupted, uncertain");
         _held = meter.CreateCounter<long>(
             "mailpipeline.queue.held", "{recipient}", "Recipients held for an operator, because workers died over them or far ends left without an answer");
-        _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{batch}", "Batches under way by a permit of their site, over all sites that this process has in memory");
+        _sitePermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_permits", "{connection}", "Connections that count for their sites: of batches under way, and kept for the next one; over all sites that this process has in memory");
         _siteWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.site_waiting", "{domain}", "Domains that wait for a permit of their site, for a connection or for its rate");
         _senderPermits = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_permits", "{batch}", "Batches under way by a permit of their sender's rate, over all such senders that this process has in memory");
         _senderWaiting = meter.CreateUpDownCounter<long>("mailpipeline.queue.sender_waiting", "{domain}", "Domains that wait for a permit of a sender's rate; one that waits for several senders counts for each");

@@ -40,7 +40,7 @@ internal sealed record WaitRules(DateTimeOffset Now, DeliveryPaused? Pause, Queu
             new QueuedWait(
                 recipient.RecipientId, recipient.Route, recipient.NextAttemptAt, Last(recipient.Attempts is [.., var last] ? last : null),
                 new RuleSubject(
-                    recipient.Domain, recipient.Site, recipient.ReturnPath.Length > 0 ? recipient.ReturnPath : message.Sender, message.Flow, recipient.Address,
+                    recipient.Domain, recipient.Site, recipient.ReturnPath.Length > 0 ? recipient.ReturnPath : message.Sender, recipient.Flow, recipient.Address,
                     recipient.Original, message.MessageId, message.Since, recipient.Attempts is [.., { Reply: var reply }] ? reply : "")),
             Domains.GetValueOrDefault(recipient.Domain, DomainStanding.Calm)),
         RecipientState.Held when recipient.HoldReason.Length > 0 => new HeldBySystem(recipient.UpdatedAt, recipient.HoldReason),

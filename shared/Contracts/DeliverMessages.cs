@@ -9,13 +9,16 @@ namespace MailPipeline.Contracts;
 /// </summary>
 /// <param name="Site">Whose permit the batch has: a worker whom DNS leads to another site hands it back untried. Empty: no site is known; null: it goes wherever DNS leads.</param>
 /// <param name="SiteEpoch">Without it, where it is not 0, no claim is won: the permit was given by somebody whose place another has taken.</param>
-/// <param name="EndsConnection">The connection is not kept for a batch that follows: it is counted, and ends with this one.</param>
+/// <param name="EndsConnection">The connection is counted: it is not kept for whatever batch follows on this worker.</param>
 /// <param name="Sender">Whose rate the batch has a permit of; null: of nobody's.</param>
 /// <param name="SenderEpoch">As of the site's permit: where another has taken the place of who gave it, no claim is won.</param>
 /// <param name="RedirectTo">Where it goes in the place of the domain's hosts, as an operator says: host:port, or with lmtp: before it. Null: to these.</param>
+/// <param name="MayKeep">It may be kept for the batch that has its permit next: the report says where (<see cref="AttemptsCompleted.KeptBy"/>).</param>
+/// <param name="KeptAfter">The batch that left the connection that this one is to go over, on this worker; 0: none did.</param>
+/// <param name="MessagesPerConnection">A connection takes no more messages than these; 0: nothing is said of it.</param>
 public sealed record DeliverMessages(
     string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients, string? Site = null, long SiteEpoch = 0, bool EndsConnection = false,
-    string? Sender = null, long SenderEpoch = 0, string? RedirectTo = null);
+    string? Sender = null, long SenderEpoch = 0, string? RedirectTo = null, bool MayKeep = false, long KeptAfter = 0, int MessagesPerConnection = 0);
 
 /// <summary>Command, Queue to Mailbox: put these messages into the maildrops of these local recipients.</summary>
 public sealed record StoreMessages(string Domain, [property: JsonPropertyName("claimId")] long BatchId, QueuedRecipient[] Recipients);

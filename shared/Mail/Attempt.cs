@@ -80,6 +80,7 @@ public enum AttemptOutcome
 /// The batch has no permit of <paramref name="Site"/>, or one that counts no more: nothing was claimed or tried, and all of it waits as before.
 /// </param>
 /// <param name="SiteState">How the hosts of the site behaved.</param>
+/// <param name="KeptBy">The endpoint of the worker that keeps the connection for the batch that has its permit next; empty: it has ended.</param>
 /// <param name="IsRedirected">It went where an operator leads it, and not to the domain's hosts; null: nobody says.</param>
 public sealed record AttemptReport(
     string Domain,
@@ -93,6 +94,7 @@ public sealed record AttemptReport(
     string Site = "",
     bool IsElsewhere = false,
     SiteState SiteState = SiteState.Unsaid,
+    string KeptBy = "",
     bool? IsRedirected = null);
 
 /// <summary>What a batch has learned of the hosts of its site, whatever became of the mail. The numbers travel; they never change meaning.</summary>

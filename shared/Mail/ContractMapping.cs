@@ -41,7 +41,7 @@ public static class ContractMapping
     public static BatchCommand ToBatchCommand(this DeliverMessages command) =>
         new(
             command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, recipient => OfWorker(recipient, command.RedirectTo is not null)), command.Site,
-            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo);
+            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static BatchCommand ToBatchCommand(this StoreMessages command) =>
         new(command.BatchId, command.Domain, Array.ConvertAll(command.Recipients, ToRecipient));
@@ -49,19 +49,20 @@ public static class ContractMapping
     public static DeliverMessages ToDeliverMessages(this BatchCommand command) =>
         new(
             command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, recipient => ToWorker(recipient, command.RedirectTo is not null)), command.Site,
-            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo);
+            command.SiteEpoch, command.EndsConnection, command.Sender, command.SenderEpoch, command.RedirectTo, command.MayKeep, command.KeptAfter, command.MessagesPerConnection);
 
     public static StoreMessages ToStoreMessages(this BatchCommand command) =>
         new(command.Domain, command.BatchId, Array.ConvertAll(command.Recipients, ToContract));
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site, report.BatchId, report.IsElsewhere, (int)report.SiteState, report.IsRedirected);
+        report.HasEnded, report.Site, report.BatchId, report.IsElsewhere, (int)report.SiteState, report.KeptBy, report.IsRedirected);
+
     /// <summary>Of no claim nothing can be recorded; a worker that knows no claims of their own took the batch's number for one.</summary>
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.BatchId != 0 ? report.BatchId : report.ClaimId, report.ClaimId, Array.ConvertAll(report.Results, ToResult),
         report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "", report.IsElsewhere,
-        Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid, report.IsRedirected);
+        Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid, report.KeptBy ?? "", report.IsRedirected);
 
     /// <summary>
     /// What a worker that knows no REQUIRETLS would send in clear text, and what one that knows no other next hop would send to the domain's hosts, it gets with

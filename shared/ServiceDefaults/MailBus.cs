@@ -23,7 +23,12 @@ public sealed class MailBus(IBus bus, TimeProvider time)
     /// <summary>Sends to an endpoint that goes with its process (<see cref="BusAnswers"/>).</summary>
     /// <exception cref="BusUnavailableException">The transport did not take the message in time, or the endpoint is gone.</exception>
     public Task AnswerAsync<T>(string endpoint, T message, CancellationToken cancellation)
-        where T : class => SendAsync($"{endpoint}?temporary=true", message, Timeout.InfiniteTimeSpan, cancellation);
+        where T : class => SendToProcessAsync(endpoint, message, Timeout.InfiniteTimeSpan, cancellation);
+
+    /// <summary>Sends to an endpoint that goes with its process, to be taken in time.</summary>
+    /// <exception cref="BusUnavailableException">The transport did not take the message in time, or the endpoint is gone.</exception>
+    public Task SendToProcessAsync<T>(string endpoint, T message, TimeSpan timeToLive, CancellationToken cancellation)
+        where T : class => SendAsync($"{endpoint}?temporary=true", message, timeToLive, cancellation);
 
     /// <param name="endpoint">Its name, which is that of a queue.</param>
     /// <param name="timeToLive">RabbitMQ drops the message when nobody has taken it by then; in memory it stays.</param>

@@ -46,6 +46,9 @@ public sealed class EhloCapabilities
     /// <summary>The largest message taken, in octets; null when there is no fixed limit (absent, 0 or not a number).</summary>
     public long? MaxMessageBytes { get; private init; }
 
+    /// <summary>RFC 9422: what it takes in one session.</summary>
+    public AnnouncedLimits Limits { get; private init; } = AnnouncedLimits.None;
+
     /// <summary>SASL mechanisms, upper case.</summary>
     public IReadOnlyList<string> AuthMechanisms { get; private init; } = [];
 
@@ -70,6 +73,7 @@ public sealed class EhloCapabilities
             LeastDeliverBySeconds = keywords.TryGetValue("DELIVERBY", out var least)
                 && long.TryParse(least, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? seconds : 0,
             MaxMessageBytes = long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) && bytes > 0 ? bytes : null,
+            Limits = keywords.TryGetValue("LIMITS", out var limits) ? AnnouncedLimits.Parse(limits) : AnnouncedLimits.None,
             AuthMechanisms = keywords.TryGetValue("AUTH", out var mechanisms)
                 ? mechanisms.ToUpperInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
                 : [],

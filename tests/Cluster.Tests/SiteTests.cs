@@ -14,13 +14,29 @@ public sealed class SiteTests(ScalingCluster shared)
     {
         const int cap = 10, domains = 300, each = 6;
         await using var run = await ClusterRun.EnterAsync(shared, "sites");
-        var sink = run.AddHosts(shared, new() { AtDot = (_, _, _) => SinkStep.SlowAccept(TimeSpan.FromMilliseconds(30)) });
+        var handovers = new Handovers();
+        var slow = TimeSpan.FromMilliseconds(30);
+        var sink = run.AddHosts(shared, new()
+        {
+            AtRecipient = (recipient, _) =>
+            {
+                handovers.Begin(recipient);
+                return SinkStep.Accept;
+            },
+            AtDot = (recipients, _, _) =>
+            {
+                handovers.End(recipients[0], slow);
+                return SinkStep.SlowAccept(slow);
+            },
+        });
         await GrowAsync(run, $$"""{ "Destinations": [ { "For": "{{run.Hosts}}", "Connections": {{cap}} } ] }""");
         var before = await AttemptsAsync(run);
         var sending = run.SendAsync([.. Enumerable.Range(0, domains * each).Select(
             i => LedgerMessage.Create($"t{i}", "", i, 1000, new ExpectedRecipient($"r{i}@{run.SiteDomain(i % domains)}")))]);
 
         await KeptAsync(300);
+        // Up to here somebody waits all the time, and nobody has died.
+        var gaps = handovers.Read();
         var firstSilo = run.Cluster.Of(ServiceKind.Queue)[0];
         await firstSilo.KillAsync();
         var silo = TimeProvider.System.GetTimestamp();
@@ -39,9 +55,12 @@ public sealed class SiteTests(ScalingCluster shared)
 
         Figures.Write(
             $"at most {sink.PeakConnections} connections at once, {sink.Connections} in all for {sink.Kept} messages; 300 more {afterSilo.TotalSeconds:F1} s after the death of a silo; " +
+            $"from the end of a batch to the next on its place p50 {Part(0.5):F0} ms, p99 {Part(0.99):F0} ms of {gaps.Count}; " +
             $"attempts by process {string.Join(", ", attempts)}");
         Assert.InRange(sink.PeakConnections, cap / 2, cap);
         await ShrinkAsync(run);
+
+        double Part(double share) => gaps.Count == 0 ? 0 : gaps[(int)(share * (gaps.Count - 1))].TotalMilliseconds;
 
         Task KeptAsync(int count) => Eventually.TrueAsync(
             () => Task.FromResult(sink.Kept >= count), TimeSpan.FromSeconds(120), () => $"{sink.Kept} of {count}\n{run.Cluster.Describe()}", Cancellation);
@@ -123,4 +142,49 @@ public sealed class SiteTests(ScalingCluster shared)
 
     private static Task<double[]> AttemptsAsync(ClusterRun run) => Task.WhenAll(run.Cluster.Of(ServiceKind.Delivery).Select(
         async delivery => delivery.IsRunning ? await delivery.Web.ReadMetricAsync("mailpipeline_delivery_attempts_total", Cancellation) ?? 0 : 0));
+
+    /// <summary>How long each place at the far end was free, from the answer to the last message of one domain to the first of the next.</summary>
+    private sealed class Handovers
+    {
+        private readonly Lock _lock = new();
+        private readonly LinkedList<(string Domain, DateTimeOffset At)> _free = [];
+        private readonly List<TimeSpan> _gaps = [];
+
+        public void Begin(string recipient)
+        {
+            var (domain, now) = (DomainOf(recipient), TimeProvider.System.GetUtcNow());
+            lock (_lock)
+            {
+                // The same batch goes on.
+                for (var place = _free.First; place is not null; place = place.Next)
+                {
+                    if (place.Value.Domain != domain)
+                        continue;
+                    _free.Remove(place);
+                    return;
+                }
+
+                // There was a place that nobody has had yet.
+                if (_free.First is not { } oldest)
+                    return;
+                _free.RemoveFirst();
+                _gaps.Add(now - oldest.Value.At);
+            }
+        }
+
+        public void End(string recipient, TimeSpan later)
+        {
+            lock (_lock)
+                _free.AddLast((DomainOf(recipient), TimeProvider.System.GetUtcNow() + later));
+        }
+
+        /// <summary>In order.</summary>
+        public List<TimeSpan> Read()
+        {
+            lock (_lock)
+                return [.. _gaps.Order()];
+        }
+
+        private static string DomainOf(string recipient) => recipient[(recipient.LastIndexOf('@') + 1)..];
+    }
 }

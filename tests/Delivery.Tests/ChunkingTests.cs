@@ -321,7 +321,7 @@ public sealed class ChunkingTests
                 C: two
                 S: 503 5.5.1 What
 
-                """,
+                """ + Quit,
             ],
             ["one\r\n", "two\r\n"]);
         Assert.Equal(["Delivered 2.0.0", "Deferred 4.0.0"], Bench.Outcomes(report));

@@ -66,6 +66,27 @@ public sealed class SourceTests : IDisposable
         Assert.Equal((4, 1), (sink.Connections, sink.Peak));
     }
 
+    /// <summary>The next batch has the connection with its address, of which there may be no second one meanwhile.</summary>
+    [Fact]
+    public async Task A_counted_connection_is_handed_on_within_its_pool_alone()
+    {
+        await using var sink = new PeerSink();
+        await using var bench = BenchFor(sink, TwoPools(connections: 1), time: new FakeTimeProvider());
+        foreach (var (batch, after, domain, sender) in new[] { (77, 0, "bulk", "a"), (78, 77, "bulk", "b"), (79, 78, "desk", "c"), (80, 79, "desk", "d"), (81, 80, "bulk", "e") })
+        {
+            bench.Commanded = command => command with
+            {
+                BatchId = batch, KeptAfter = after, Site = $"127.0.0.1:{sink.Port}", EndsConnection = true, MayKeep = true,
+            };
+            Assert.True(await bench.RunAsync(bench.Message("one\r\n", sender: $"{sender}@{domain}.example.com"))
+                is { KeptBy.Length: > 0, Results: [{ Outcome: AttemptOutcome.Delivered }] });
+            Assert.Equal(1, bench.Slots.Taken);
+        }
+
+        Assert.Equal(["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.2"], sink.Messages.Select(message => message.Peer));
+        Assert.Equal((3, 1), (sink.Connections, sink.Peak));
+    }
+
     [Fact]
     public async Task Addresses_of_a_pool_have_connections_by_their_weight()
     {
@@ -437,11 +458,12 @@ public sealed class SourceTests : IDisposable
         Rules = new[] { new { Pool = "bulk" } },
     };
 
-    private static object TwoPools() => new
+    private static object TwoPools(int connections = 0) => new
     {
         Pools = new[]
         {
-            new { Name = "bulk", Sources = new[] { new { Address = "127.0.0.2" } } }, new { Name = "desk", Sources = new[] { new { Address = "127.0.0.3" } } },
+            new { Name = "bulk", Sources = new[] { new { Address = "127.0.0.2", Connections = connections } } },
+            new { Name = "desk", Sources = new[] { new { Address = "127.0.0.3", Connections = connections } } },
         },
         Rules = new[] { new { From = "bulk.example.com", Pool = "bulk" }, new { From = "desk.example.com", Pool = "desk" } },
     };

@@ -239,27 +239,4 @@ public sealed class TimeoutTests
 
     private static Task<AttemptReport> EarlyAsync(Bench bench) => bench.Early.Reader
         .ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
-
-    /// <summary>Knows for how long a timer was set last.</summary>
-    private sealed class ArmedClock : FakeTimeProvider
-    {
-        public TimeSpan LastArmed { get; private set; }
-
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
-            new ArmedTimer(this, base.CreateTimer(callback, state, dueTime, period));
-
-        private sealed class ArmedTimer(ArmedClock clock, ITimer timer) : ITimer
-        {
-            public bool Change(TimeSpan dueTime, TimeSpan period)
-            {
-                var changed = timer.Change(dueTime, period);
-                clock.LastArmed = dueTime;
-                return changed;
-            }
-
-            public void Dispose() => timer.Dispose();
-
-            public ValueTask DisposeAsync() => timer.DisposeAsync();
-        }
-    }
 }

@@ -42,7 +42,7 @@ public abstract partial class StoreTests
     {
         var key = SenderRate.Key("example.org");
         var waiting = await QueueFromAsync("ann@example.org", "a@one.example", "b@one.example", "c@one.example");
-        var (epoch, isNew) = await Sites.TakeOverAsync(key);
+        var (epoch, _, isNew) = await Sites.TakeOverAsync(key);
         Assert.True(isNew);
         var batch = await Store.Queue.NextBatchIdAsync(default);
         var command = new BatchCommand(batch, "one.example", [waiting[0], waiting[1]], "", Sender: key, SenderEpoch: epoch);
@@ -54,7 +54,7 @@ public abstract partial class StoreTests
         var late = await Store.Claims.TakeAsync(command with { BatchId = batch + 1, Recipients = [waiting[2]] }, begun: true, default);
         Assert.True(late is { IsStale: true, Won.Count: 0 });
         // A permit of a site does not make up for it.
-        var (siteEpoch, _) = await Sites.TakeOverAsync("mx.example.net");
+        var (siteEpoch, _, _) = await Sites.TakeOverAsync("mx.example.net");
         late = await Store.Claims.TakeAsync(command with { BatchId = batch + 2, Recipients = [waiting[2]], Site = "mx.example.net", SiteEpoch = siteEpoch }, begun: true, default);
         Assert.True(late.IsStale);
     }

@@ -77,6 +77,15 @@ internal sealed class QueueUnderTest : IAsyncDisposable
 
     public Worker Worker { get; } = new();
 
+    /// <summary>An endpoint of one worker alone.</summary>
+    /// <param name="take">Is told of each command that comes there, before the worker does what it does with all.</param>
+    public Task<string> ListenAsync(Action<BatchCommand> take) => _app.Services.GetRequiredService<BusAnswers>().ListenAsync<DeliverMessages>(message =>
+    {
+        var command = message.ToBatchCommand();
+        take(command);
+        _ = new WorkerConsumer(Worker, Claims, Bus).WorkAsync(command);
+    });
+
     /// <summary>What goes wrong with the next outcomes that are recorded.</summary>
     public ConcurrentQueue<StorageFault> Doubts { get; } = [];
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using MailPipeline.Mail;
 using MailPipeline.Testing;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 
 namespace MailPipeline.Queue.Tests;
 
@@ -84,6 +85,93 @@ public sealed class SiteTests
             await queue.OutcomeOfAsync(message);
         Assert.Equal(cap, most);
         Assert.All(queue.Worker.Commands.Where(command => command.Site == Site), command => Assert.True(command is { SiteEpoch: not 0, EndsConnection: true }));
+    }
+
+    [Theory]
+    [InlineData("mx:*.example.net", 12)]
+    [InlineData("d0.example.com", 1)]
+    public async Task A_connection_that_a_worker_keeps_goes_to_the_next_batch_with_its_permit(string limited, int domains)
+    {
+        const int cap = 3, messages = 60;
+        using var policy = new TempFolder("policy");
+        await using var queue = await QueueUnderTest.StartAsync(new()
+        {
+            ["Queue:PolicyFile"] = policy.Write("policy.json", $$"""{ "Destinations": [ { "For": "{{limited}}", "Connections": {{cap}}, "MessagesPerConnection": 2 } ] }"""),
+            ["Queue:BatchTimeout"] = "00:00:15",
+        });
+        // By the batch that left it, when it is closed.
+        var kept = new Dictionary<long, DateTimeOffset>();
+        var changing = new Lock();
+        var (made, most, working) = (0, 0, 0);
+        var asOwn = new ConcurrentBag<long>();
+        var own = await queue.ListenAsync(command => asOwn.Add(command.BatchId));
+        queue.Worker.SiteOf = _ => Site;
+        queue.Worker.Until = command =>
+        {
+            var now = TimeProvider.System.GetUtcNow();
+            lock (changing)
+            {
+                made += kept.Remove(command.KeptAfter, out var until) && until >= now ? 0 : 1;
+                most = Math.Max(most, ++working + kept.Values.Count(end => end >= now));
+            }
+
+            return Task.CompletedTask;
+        };
+        queue.Worker.KeptBy = command =>
+        {
+            lock (changing)
+            {
+                working--;
+                if (command.MayKeep)
+                    kept[command.BatchId] = TimeProvider.System.GetUtcNow() + KeptConnection.Time;
+            }
+
+            return command.MayKeep ? own : "";
+        };
+        var sent = new List<long>();
+        for (var i = 0; i < messages; i++)
+            sent.Add(await queue.AcceptAsync(hint: true, "sender@example.org", $"ann@d{i % domains}.example.com"));
+        foreach (var message in sent)
+            await queue.OutcomeOfAsync(message);
+        var tried = queue.Worker.Commands.Where(command => command.Site == Site).ToList();
+        Assert.All(tried, command => Assert.Equal((true, 2), (command.MayKeep, command.MessagesPerConnection)));
+        Assert.All(tried.Where(command => command.KeptAfter != 0), command => Assert.Contains(command.BatchId, asOwn));
+        Assert.InRange(made, 1, tried.Count / 2);
+        Assert.InRange(most, 1, cap);
+    }
+
+    [Fact]
+    public async Task What_has_ended_is_told_sooner_or_later_and_at_once_where_somebody_waits()
+    {
+        const int domains = 8;
+        await using var queue = await QueueUnderTest.StartAsync(new() { ["Queue:SiteConcurrency"] = "4", ["Queue:InitialConcurrency"] = "4", ["Queue:BatchTimeout"] = "00:00:15" });
+        using var permits = new MetricCollector<long>(queue.Meters, QueueTelemetry.MeterName, "mailpipeline.queue.site_permits");
+        queue.Worker.SiteOf = _ => Site;
+        var sent = new List<long>();
+        for (var i = 0; i < 5 * domains; i++)
+            sent.Add(await queue.AcceptAsync(hint: true, "sender@example.org", $"ann@d{i % domains}.example.com"));
+        foreach (var message in sent)
+            await queue.OutcomeOfAsync(message);
+        Assert.Contains(permits.GetMeasurementSnapshot(), measured => measured.Value > 0);
+        await Until.TrueAsync(() => Task.FromResult(permits.GetMeasurementSnapshot().Sum(measured => measured.Value) == 0), "no permit is left");
+    }
+
+    [Fact]
+    public async Task A_site_that_ended_in_order_is_taken_over_without_a_wait()
+    {
+        const string limited = "mx1.example.net";
+        await using var queue = await QueueUnderTest.StartAsync();
+        var first = await queue.Sites.TakeOverAsync(limited);
+        Assert.False(first.IsAfterOthers);
+        // Nobody has said that it ended.
+        var second = await queue.Sites.TakeOverAsync(limited);
+        Assert.True(second.IsAfterOthers);
+        // Whose place another has taken ends nothing.
+        await queue.Sites.ForgetAsync(limited, first.Epoch);
+        var third = await queue.Sites.TakeOverAsync(limited);
+        Assert.True(third.IsAfterOthers);
+        await queue.Sites.ForgetAsync(limited, third.Epoch);
+        Assert.False((await queue.Sites.TakeOverAsync(limited)).IsAfterOthers);
     }
 
     [Fact]

@@ -44,6 +44,9 @@ internal sealed class Worker
     /// <summary>Batches handed back because they had no permit, or one that counts no more.</summary>
     public ConcurrentQueue<BatchCommand> Elsewhere { get; } = new();
 
+    /// <summary>The endpoint of the worker that keeps the connection, where one is kept; asked when the batch has ended.</summary>
+    public Func<BatchCommand, string> KeptBy { get; set; } = _ => "";
+
     /// <summary>What becomes of a command before it is worked on.</summary>
     public Func<BatchCommand, Fate> FateOf { get; set; } = _ => Fate.Done;
 
@@ -83,9 +86,10 @@ internal sealed class Worker
 
 internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : IConsumer<DeliverMessages>
 {
-    public async Task Consume(ConsumeContext<DeliverMessages> context)
+    public Task Consume(ConsumeContext<DeliverMessages> context) => WorkAsync(context.Message.ToBatchCommand());
+
+    public async Task WorkAsync(BatchCommand command)
     {
-        var command = context.Message.ToBatchCommand();
         worker.Commands.Enqueue(command);
         var fate = worker.FateOf(command);
         if (fate == Worker.Fate.Lost)
@@ -136,7 +140,8 @@ internal class WorkerConsumer(Worker worker, ClaimStore claims, MailBus bus) : I
             await bus.SendAsync(
                 BusEndpoints.AttemptsCompleted,
                 new AttemptReport(command.Domain, command.BatchId, claim.Id, results, !worker.Reachable(command.Domain), Site: site,
-                    SiteState: site.Length == 0 ? SiteState.Unsaid : worker.Reachable(command.Domain) ? worker.StateOf(command.Domain) : SiteState.Unreachable).ToContract(), default);
+                    SiteState: site.Length == 0 ? SiteState.Unsaid : worker.Reachable(command.Domain) ? worker.StateOf(command.Domain) : SiteState.Unreachable,
+                    KeptBy: worker.KeptBy(command)).ToContract(), default);
         }
 
         Task HandBackAsync(string to)

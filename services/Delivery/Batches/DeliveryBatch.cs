@@ -74,8 +74,22 @@ internal sealed partial class DeliveryBatch : IDots
     /// <summary>A host of the site has asked for fewer connections, or to be left alone.</summary>
     public bool IsAskedToSlowDown { get; set; }
 
-    /// <summary>Its connection is counted, and kept for nobody.</summary>
+    public long Id => _wanted.BatchId;
+
+    /// <summary>Its connection is counted, and not kept for whatever batch follows.</summary>
     public bool EndsConnection => _wanted.EndsConnection;
+
+    /// <summary>It may be kept for the batch that has its permit next. Where DNS led the batch elsewhere that is no permit of these hosts.</summary>
+    public bool MayKeep => _wanted.MayKeep && _wanted.Site == Site;
+
+    /// <summary>What an operator allows on one connection; 0: he says nothing of it.</summary>
+    public int MessagesPerConnection => _wanted.MessagesPerConnection;
+
+    /// <summary>The endpoint of this worker, once its connection is kept; empty: it is not.</summary>
+    public string KeptBy { get; set; } = "";
+
+    /// <summary>Timestamp of when the last message had its result: before storage could be told that the batch has ended.</summary>
+    public long SettledAt { get; private set; }
 
     /// <summary>An operator leads it elsewhere than to the hosts of the domain.</summary>
     public bool IsRedirected => _wanted.RedirectTo is not null;
@@ -212,7 +226,7 @@ internal sealed partial class DeliveryBatch : IDots
     private async ValueTask<OutboundMessage?> NextAsync(FarEnd farEnd, bool isAhead)
     {
         var (capabilities, remoteHost, isFinal, _) = farEnd;
-        while (MayGoOn && Allowance is not { IsSpent: true } && TryTake(out var message, isAhead))
+        while (MayGoOn && Allowance is not { IsSpent: true } && TryTake(out var message, isAhead, capabilities.Limits.Recipients))
         {
             (string Status, string Text)? unsendable = null;
             try
@@ -302,12 +316,19 @@ internal sealed partial class DeliveryBatch : IDots
             Push(message);
     }
 
-    private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false)
+    /// <param name="most">Recipients in one transaction; the others of the message come next.</param>
+    private bool TryTake([NotNullWhen(true)] out OutboundMessage? message, bool isAhead = false, int most = int.MaxValue)
     {
         lock (_lock)
         {
             if (!_messages.TryPop(out message))
                 return false;
+            if (message.Recipients.Count > most)
+            {
+                (message, var others) = message.Split(most);
+                _messages.Push(others);
+            }
+
             if (isAhead)
                 _ahead = message;
             return true;
@@ -352,6 +373,7 @@ internal sealed partial class DeliveryBatch : IDots
         OutboundMessage message, AttemptOutcome outcome, string status, string reply, string remoteHost, bool fellBackToClear = false)
     {
         var finishedAt = _context.Time.GetUtcNow();
+        SettledAt = _context.Time.GetTimestamp();
         // What never got a connection has been tried since the batch began to look for one.
         var startedAt = message.StartedAt == default ? _begunAt : message.StartedAt;
         List<AttemptResult>? delivered = null;
@@ -473,7 +495,7 @@ internal sealed partial class DeliveryBatch : IDots
         }
 
         return new AttemptReport(
-            Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState, IsRedirected: IsRedirected);
+            Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState, KeptBy: KeptBy, IsRedirected: IsRedirected);
     }
 
     private SiteState SiteState =>

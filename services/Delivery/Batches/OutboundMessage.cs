@@ -139,6 +139,11 @@ internal sealed class OutboundMessage(IReadOnlyList<Recipient> recipients)
         }
     }
 
+    /// <summary>The first so many recipients apart from the others. Nothing of it is open.</summary>
+    public (OutboundMessage First, OutboundMessage Others) Split(int most) => (WithOnly([.. Recipients.Take(most)]), WithOnly([.. Recipients.Skip(most)]));
+
+    private OutboundMessage WithOnly(IReadOnlyList<Recipient> some) => new(some) { Interruption = Interruption, UnsafeHost = UnsafeHost };
+
     /// <summary>As if it had never been tried on this connection.</summary>
     public async ValueTask ResetAsync()
     {

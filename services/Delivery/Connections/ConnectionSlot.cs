@@ -4,7 +4,7 @@ using MailPipeline.Delivery.Smtp;
 namespace MailPipeline.Delivery.Connections;
 
 /// <summary>
-/// The right to one SMTP connection. It is given back once, by <see cref="Release"/> or <see cref="KeepAsync"/>. A destination that
+/// The right to one SMTP connection. It is given back once, by <see cref="Release"/>, <see cref="KeepAsync"/> or <see cref="TryKeepCounted"/>. A destination that
 /// has not answered lately has it on probation: see <see cref="GiveUp"/>.
 /// </summary>
 internal sealed class ConnectionSlot : IDisposable
@@ -68,6 +68,13 @@ internal sealed class ConnectionSlot : IDisposable
     /// has let go of it, so that the report that follows does not make room for a connection beside it.
     /// </summary>
     public Task KeepAsync(SmtpClientConnection connection) => _slots.KeepAsync(this, connection);
+
+    /// <summary>
+    /// Gives the slot back with a connection that is ready for another MAIL, for the batch that comes with this one's permit. False: it cannot be
+    /// kept, and nothing is given back.
+    /// </summary>
+    /// <param name="left">So long at most.</param>
+    public bool TryKeepCounted(SmtpClientConnection connection, long batchId, TimeSpan left) => _slots.TryKeepCounted(this, connection, batchId, left);
 
     public void Dispose() => _givenUp.Dispose();
 

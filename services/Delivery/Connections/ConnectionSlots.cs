@@ -12,8 +12,8 @@ namespace MailPipeline.Delivery.Connections;
 internal sealed record SlotLimits(int Connections, int Stalled, double Reserve, TimeSpan Probation);
 
 /// <summary>
-/// How many SMTP connections may be open at once, and those that wait a short while for the next batch of their domain. An
-/// idle connection keeps its slot until somebody needs it.
+/// How many SMTP connections may be open at once, and those that wait a short while for the next batch of their domain, or for the one that has
+/// their permit. An idle connection keeps its slot until somebody needs it.
 /// Far ends that are slow to answer must hold up nobody who is not. A share of the slots is kept for destinations that answered lately.
 /// While somebody waits, a connection that has had no result for a while only waits, which costs a socket and no more: it is counted
 /// apart as stalled, and another takes its slot. When there is no room for more stalled ones, those on probation that have had no result
@@ -45,9 +45,12 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     private readonly LinkedList<ConnectionSlot> _onProbation = [];
     private readonly LinkedList<ConnectionSlot> _stalled = [];
     private readonly DestinationCounts _unanswered = new();
+    /// <summary>Counted connections that are being closed, by the batch that left them: whoever has their permit waits for that.</summary>
+    private readonly Dictionary<long, Task> _closing = [];
     private readonly ITimer _idleTimer;
     private readonly ITimer _waitTimer;
     private int _taken;
+    private bool _isDisposed;
 
     /// <summary>Connections that are given up and not closed yet.</summary>
     private int _givenUp;
@@ -60,7 +63,7 @@ internal sealed class ConnectionSlots : IAsyncDisposable
         _time = time;
         _mostOnProbation = limits.Connections - (int)(limits.Connections * limits.Reserve);
         _addressShare = Math.Max(1, limits.Connections / 20);
-        _idle = new IdleConnections(idleTime, time);
+        _idle = new IdleConnections(time);
         _idleTimer = time.CreateTimer(_ => CloseExpired(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _waitTimer = time.CreateTimer(_ => MakeRoom(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -88,7 +91,6 @@ internal sealed class ConnectionSlots : IAsyncDisposable
     /// <summary>A slot that is free now, and with it the idle connection of the domain if there is one; null when it has to be waited for.</summary>
     public ConnectionSlot? TryTake(string domain, IPAddress address)
     {
-        SmtpClientConnection? evicted = null;
         ConnectionSlot slot;
         lock (_lock)
         {
@@ -99,13 +101,58 @@ internal sealed class ConnectionSlots : IAsyncDisposable
                 return null;
             if (_taken < _limits.Connections)
                 _taken++;
-            else if ((evicted = _idle.TakeOldest()) is null)
+            else if (_idle.TakeFirst() is { } evicted)
+                Close(evicted);
+            else
                 return null;
             slot = Open(domain, address, isKnown);
         }
 
-        _ = evicted?.QuitAsync();
         return slot;
+    }
+
+    /// <summary>The connection that this batch has left is there for the next one.</summary>
+    public bool HasKept(long after)
+    {
+        lock (_lock)
+            return _idle.Has(after);
+    }
+
+    /// <summary>
+    /// The slot of the connection that a batch has left, with it; null when it is not there any more. Then it is closed when this ends: a
+    /// connection in its place is no second one.
+    /// </summary>
+    public async Task<ConnectionSlot?> TakeKeptAsync(long after, string domain, IPAddress address)
+    {
+        Task? closing;
+        lock (_lock)
+        {
+            if (_idle.Take(after) is { } connection)
+                return Open(domain, address, isKnown: true, connection);
+            closing = _closing.GetValueOrDefault(after);
+        }
+
+        await (closing ?? Task.CompletedTask);
+        return null;
+    }
+
+    /// <summary>The connection that a batch has left is closed, whether its time is over or not.</summary>
+    public async Task EndKeptAsync(long after)
+    {
+        Task? closing;
+        lock (_lock)
+        {
+            if (_idle.Take(after) is { } connection)
+            {
+                _taken--;
+                Close(new IdleConnection("", after, connection, 0));
+                Serve();
+            }
+
+            closing = _closing.GetValueOrDefault(after);
+        }
+
+        await (closing ?? Task.CompletedTask);
     }
 
     /// <summary>Takes a slot, waiting for one if it must.</summary>
@@ -130,9 +177,10 @@ internal sealed class ConnectionSlots : IAsyncDisposable
         List<SmtpClientConnection> idle = [];
         lock (_lock)
         {
-            while (_idle.TakeOldest() is { } connection)
-                idle.Add(connection);
+            while (_idle.TakeFirst() is { } first)
+                idle.Add(first.Connection);
             _taken -= idle.Count;
+            _isDisposed = true;
             _idleTimer.Dispose();
             _waitTimer.Dispose();
         }
@@ -202,20 +250,54 @@ internal sealed class ConnectionSlots : IAsyncDisposable
 
         lock (_lock)
         {
-            if (_waiting.Count == 0 && !slot.IsReturned)
-            {
-                slot.IsReturned = true;
-                if (Close(slot))
-                    _taken++;
-                _idle.Add(slot.Domain, connection);
-                if (_idle.Count == 1)
-                    ScheduleExpiry();
+            if (TryKeep(slot, 0, connection, _idleTime))
                 return;
-            }
         }
 
         Release(slot);
         _ = connection.QuitAsync();
+    }
+
+    /// <summary>True: it is kept for who comes with the permit of this batch next.</summary>
+    internal bool TryKeepCounted(ConnectionSlot slot, SmtpClientConnection connection, long after, TimeSpan left)
+    {
+        lock (_lock)
+            return left > TimeSpan.Zero && TryKeep(slot, after, connection, left);
+    }
+
+    private bool TryKeep(ConnectionSlot slot, long after, SmtpClientConnection connection, TimeSpan left)
+    {
+        if (_waiting.Count > 0 || slot.IsReturned || _isDisposed)
+            return false;
+        slot.IsReturned = true;
+        if (Close(slot))
+            _taken++;
+        _idle.Add(slot.Domain, after, connection, left);
+        ScheduleExpiry();
+        return true;
+    }
+
+    /// <summary>Says goodbye in the background. Of one that is counted it is known until then.</summary>
+    private void Close(IdleConnection idle)
+    {
+        var closing = CloseAsync(idle);
+        if (idle.After != 0)
+            _closing[idle.After] = closing;
+    }
+
+    private async Task CloseAsync(IdleConnection idle)
+    {
+        // Not under the lock.
+        await Task.Yield();
+        if (idle.After == 0)
+        {
+            await idle.Connection.QuitAsync();
+            return;
+        }
+
+        await idle.Connection.QuitSoonAsync();
+        lock (_lock)
+            _closing.Remove(idle.After);
     }
 
     private bool IsKnown(string domain, IPAddress address) => _answered.Has(domain) || _answered.Has(address.ToString());
@@ -286,18 +368,18 @@ internal sealed class ConnectionSlots : IAsyncDisposable
 
     private void CloseExpired()
     {
-        List<SmtpClientConnection> expired = [];
         lock (_lock)
         {
-            while (_idle.TakeExpired() is { } connection)
-                expired.Add(connection);
-            _taken -= expired.Count;
-            ScheduleExpiry();
+            while (_idle.TakeExpired() is { } expired)
+            {
+                _taken--;
+                Close(expired);
+            }
+
+            if (!_isDisposed)
+                ScheduleExpiry();
             Serve();
         }
-
-        foreach (var connection in expired)
-            _ = connection.QuitAsync();
     }
 
     /// <summary>Somebody waits: the timer goes off when the next connection may be counted as stalled, or be ended.</summary>

@@ -10,8 +10,9 @@ namespace MailPipeline.Delivery.Connections;
 /// The turn of one batch among those that want a connection: at once where a slot is free, otherwise after a wait that ends with the
 /// batch's time. Before the first host is dialled storage knows that the attempt has begun.
 /// </summary>
+/// <param name="keptAfter">The batch that left the connection which this one is to go over, and whose place it has; 0: none did.</param>
 internal sealed class ConnectionTurn(
-    ConnectionSlots slots, IClaims claims, BatchWaits waits, string domain, TimeProvider time, TimeSpan batchTime,
+    ConnectionSlots slots, IClaims claims, BatchWaits waits, string domain, long keptAfter, TimeProvider time, TimeSpan batchTime,
     CancellationToken stopping) : IDisposable
 {
     private readonly CancellationTokenSource _patience = new(batchTime, time);
@@ -24,6 +25,9 @@ internal sealed class ConnectionTurn(
     /// <summary>A host may be dialled, and storage knows it.</summary>
     public bool HasBegun { get; private set; }
 
+    /// <summary>The connection that came with the batch's permit is there, and was not taken yet.</summary>
+    public bool HasKept => keptAfter != 0 && slots.HasKept(keptAfter);
+
     /// <summary>A slot was taken and used.</summary>
     public bool HasSpoken { get; private set; }
 
@@ -33,6 +37,13 @@ internal sealed class ConnectionTurn(
     /// <summary>Takes a slot if one is free now. Before the claim is taken, which then says that it has begun.</summary>
     public void TryBegin(IPAddress first)
     {
+        // It stays with those that end by themselves until the claim is won: nobody knows how long that takes.
+        if (keptAfter != 0)
+        {
+            HasBegun = HasKept;
+            return;
+        }
+
         Slot = slots.TryTake(domain, first);
         _kept = Slot?.Kept;
         HasBegun = Slot is not null;
@@ -45,7 +56,7 @@ internal sealed class ConnectionTurn(
         if (Slot is null)
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(_patience.Token, stopping);
-            var taking = slots.TakeAsync(domain, address, either.Token);
+            var taking = TakeAsync(address, either.Token);
             await waits.ForAsync(taking, BatchWaitReason.Connection);
             try
             {
@@ -61,6 +72,12 @@ internal sealed class ConnectionTurn(
 
         return HasBegun || (HasBegun = await claims.BeginAsync(claim.Id, stopping) == ClaimUpdate.Applied);
     }
+
+    private async Task<ConnectionSlot> TakeAsync(IPAddress address, CancellationToken cancellationToken) =>
+        (keptAfter == 0 ? null : await slots.TakeKeptAsync(keptAfter, domain, address)) ?? await slots.TakeAsync(domain, address, cancellationToken);
+
+    /// <summary>Whatever was kept for this batch, and was not used, is closed: it counts no more when the batch has ended.</summary>
+    public Task EndKeptAsync() => keptAfter == 0 ? Task.CompletedTask : slots.EndKeptAsync(keptAfter);
 
     /// <summary>
     /// Waits for something else that a connection needs, as for a slot: none is held meanwhile, the batch is seen to wait, and the wait ends with the batch's
@@ -91,8 +108,9 @@ internal sealed class ConnectionTurn(
     {
         _either?.Dispose();
         _either = null;
+        // One that is counted is closed before anybody is told that the batch has ended.
         if (TakeKept() is { } kept)
-            _ = kept.QuitAsync();
+            _ = keptAfter == 0 ? kept.QuitAsync() : kept.DisposeAsync().AsTask();
         Slot?.Release();
         Slot = null;
     }

@@ -18,7 +18,9 @@ internal sealed class DeliverMessagesConsumer(BatchIntake intake, ConnectionPool
 /// <summary>DeliverMessages for failing domains: the same work with consumers and connections of its own.</summary>
 internal sealed class DeliverRetryConsumer(BatchIntake intake, ConnectionPools pools) : IConsumer<DeliverMessages>
 {
-    public Task Consume(ConsumeContext<DeliverMessages> context) => intake.DeliverAsync(context.Message.ToBatchCommand(), pools.Retry);
+    public Task Consume(ConsumeContext<DeliverMessages> context) =>
+        // What they keep would be looked for among the others.
+        intake.DeliverAsync(context.Message.ToBatchCommand() with { MayKeep = false }, pools.Retry);
 }
 
 /// <summary>
@@ -42,6 +44,30 @@ internal sealed class BatchIntake(
             _ = GoOnDetachedAsync(delivering);
         else
             await delivering;
+    }
+
+    /// <summary>
+    /// A batch of this worker alone (<see cref="OwnEndpoint"/>): no consumer of the bus has it, so it is detached from the start. Should the process
+    /// stop it is handed back at once.
+    /// </summary>
+    public async Task DeliverOwnAsync(BatchCommand wanted, ConnectionSlots slots)
+    {
+        var isAdded = detached.TryAdd(isSpoken: true);
+        try
+        {
+            await DeliverAsync(wanted, slots, new BatchWaits(telemetry, time));
+        }
+#pragma warning disable CA1031 // The boundary of a batch that nobody awaits: without a report the lease decides.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            log.OwnBatchFailed(error, wanted.BatchId, wanted.Domain);
+        }
+        finally
+        {
+            if (isAdded)
+                detached.Remove();
+        }
     }
 
     /// <summary>True: it is detached. False: it has ended, or has to stay to its end.</summary>
@@ -80,8 +106,18 @@ internal sealed class BatchIntake(
         await waits.ForAsync(resolving, BatchWaitReason.Dns);
         var failure = resolving.IsCompletedSuccessfully ? (await resolving).Failure : null;
         telemetry.Resolved(failure is null ? "found" : failure.IsPermanent ? "permanent" : "temporary", time.GetElapsedTime(started));
-        if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is { } report)
-            await ReportAsync(report);
+        if (await delivery.RunAsync(wanted, resolving, slots, waits, ReportAsync) is not { } report)
+            return;
+        // The next batch for that connection may come as long as its site counts it, also when the process stops: it is handed back then.
+        if (report.KeptBy.Length > 0 && detached.TryAdd(isSpoken: true))
+            _ = EndWhenGoneAsync();
+        await ReportAsync(report);
+    }
+
+    private async Task EndWhenGoneAsync()
+    {
+        await Task.Delay(KeptConnection.Gone, time);
+        detached.Remove();
     }
 
     private async Task ReportAsync(AttemptReport report)

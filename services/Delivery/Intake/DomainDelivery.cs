@@ -14,7 +14,8 @@ namespace MailPipeline.Delivery.Intake;
 /// Never throws: whatever goes wrong, every recipient has a result, and an unknown failure is a temporary one.
 /// </summary>
 internal sealed class DomainDelivery(
-    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector, SourceSlots sources, SourcePutOffs putOffs,
+    IClaims claims, IMessageContent content, ClaimRenewal renewal, MxResolver resolver, HostFailures failures, SmtpConnector connector, OwnEndpoint own,
+    SourceSlots sources, SourcePutOffs putOffs,
     IOptions<DeliveryOptions> options, IOptions<HostOptions> host, DeliveryTelemetry telemetry, TimeProvider time,
     IHostApplicationLifetime lifetime, ILogger<DomainDelivery> log)
 {
@@ -38,14 +39,27 @@ internal sealed class DomainDelivery(
         BatchCommand wanted, Task<Resolution> resolving, ConnectionSlots slots, BatchWaits waits,
         Func<AttemptReport, Task> reportAsync)
     {
-        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
+        using var turn = new ConnectionTurn(
+            slots, claims, waits, wanted.Domain, wanted.KeptAfter, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        try
+        {
+            return await RunAsync(wanted, resolving, turn, reportAsync);
+        }
+        finally
+        {
+            await turn.EndKeptAsync();
+        }
+    }
+
+    private async Task<AttemptReport?> RunAsync(BatchCommand wanted, Task<Resolution> resolving, ConnectionTurn turn, Func<AttemptReport, Task> reportAsync)
+    {
         if (wanted.Site is { } site && resolving.IsCompletedSuccessfully && await resolving is { Failure: null } found && found.Site != site)
         {
             // A batch without a permit has nothing to give back, whoever else may be at it.
             return site.Length > 0 && await IsHeldAsync(wanted) ? null : Elsewhere(wanted, found.Site);
         }
 
-        using var turn = new ConnectionTurn(slots, claims, waits, wanted.Domain, time, options.Value.BatchTime, lifetime.ApplicationStopping);
+        // With a slot at hand the claim says at once that it has begun; whoever has to wait for one says so later.
         if (resolving.IsCompletedSuccessfully && (await resolving).First is { } first)
             turn.TryBegin(first);
         var askedAt = time.GetTimestamp();
@@ -251,17 +265,32 @@ internal sealed class DomainDelivery(
         if (await SpeakAsync(batch, resolution, turn, outlet, isLast) is { } connection)
         {
             connection.Source?.Rest();
-            // Its host has let go of it before the report says so, and makes room for another.
-            if (batch.EndsConnection || !keepsConnection)
-                await connection.QuitSoonAsync();
-            else
+            var name = keepsConnection && MayKeep(batch, connection) ? own.Find() : "";
+            if (keepsConnection && !batch.EndsConnection)
                 await turn.Slot!.KeepAsync(connection);
+            else if (name.Length > 0 && turn.Slot!.TryKeepCounted(connection, batch.Id, KeptConnection.Time - time.GetElapsedTime(batch.SettledAt)))
+                batch.KeptBy = name;
+            else
+                // Its host has let go of it before the report says so, and makes room for another.
+                await connection.QuitSoonAsync();
         }
 
         // The time of the batch is over, and not every host was asked.
         if (batch.IsHeld)
             await batch.SettleUnsafeAsync(mayBeLater: true);
     }
+
+    /// <summary>
+    /// It is worth keeping for the next batch of its site. Not from the signal to stop on; and not where the claim is lost, whose permit may be
+    /// another's by now.
+    /// </summary>
+    private bool MayKeep(DeliveryBatch batch, SmtpClientConnection connection) =>
+        batch is { MayKeep: true, IsHeld: true, IsAskedToSlowDown: false, HasWork: false } && !connection.IsFull(MostMessages(batch, connection));
+
+    private int MostMessages(DeliveryBatch batch, SmtpClientConnection connection) => Math.Min(
+        connection.Capabilities.Limits.Messages, Math.Min(Bound(options.Value.MessagesPerConnection), Bound(batch.MessagesPerConnection)));
+
+    private static int Bound(int most) => most == 0 ? int.MaxValue : most;
 
     /// <summary>Sends the batch over as many connections as it takes; returns the last one when it can be used again.</summary>
     private async Task<SmtpClientConnection?> SpeakAsync(
@@ -293,7 +322,8 @@ internal sealed class DomainDelivery(
                     return null;
                 }
 
-                if (outlet is not null && !await putOffs.HasSourceAsync(batch, outlet, turn, address))
+                // One that is kept for this batch has its source.
+                if (outlet is not null && !turn.HasKept && !await putOffs.HasSourceAsync(batch, outlet, turn, address))
                     return null;
                 if (!await turn.BeginAsync(address, batch.Claim))
                     return null;
@@ -304,12 +334,14 @@ internal sealed class DomainDelivery(
                     continue;
             }
 
+            connection.TryServe(batch.Domain);
             batch.HasHostAnswered = true;
             batch.Tls = connection.Security;
             batch.Worker = connection.Worker;
             batch.Allowance = connection.Source?.Allowance;
             batch.IsSafe = connection.Host.IsSocket || (connection.IsVerified && connection.Capabilities.RequireTls);
-            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered);
+            var most = MostMessages(batch, connection);
+            var pipeline = new TransactionPipeline(connection, batch, options.Value, time, turn.Slot!.Answered, most);
             try
             {
                 using var late = turn.Slot.GiveUp.UnsafeRegister(state => ((SmtpClientConnection)state!).GiveUp(), connection);
@@ -327,10 +359,24 @@ internal sealed class DomainDelivery(
                 log.ChunksRefused(connection.RemoteHost, RemoteReply.Line(refusal));
             }
 
-            if (pipeline.Failure is null && connection is { NeedsReset: false, HasUnreadInput: false, IsSpent: false })
+            if (pipeline.IsPipeliningBroken)
+            {
+                connector.DistrustPipelining(connection.RemoteHost);
+                log.PipeliningBroken(connection.RemoteHost, pipeline.Failure!.Reply);
+            }
+
+            if (pipeline.Failure is null && connection is { HasUnreadInput: false, IsSpent: false })
             {
                 // Its source may send no more today; others may.
                 var isSpent = batch is { HasWork: true, Allowance.IsSpent: true };
+                if (connection.IsFull(most) && !isSpent && batch.HasWork && batch.MayGoOn)
+                {
+                    await connection.QuitSoonAsync();
+                    walk.Stay();
+                    connection = null;
+                    continue;
+                }
+
                 if (!(batch.WantsSaferHost || isSpent) || !batch.MayGoOn)
                     return connection;
                 await connection.QuitSoonAsync();
@@ -376,15 +422,13 @@ internal sealed class DomainDelivery(
     {
         if (kept is null)
             return null;
-        // Its host has let go of it before there is another.
-        if (kept.Source?.Source.Pool != outlet?.Pool || (kept.Source is { } source && !await source.WakeAsync(batch.Messages)))
+        var mayServe = kept.Source?.Source.Pool == outlet?.Pool && mayReuse && kept.IsQuiet && !kept.IsFull(MostMessages(batch, kept))
+            && resolution.Hosts.Any(kept.Host.Serves) && kept.TryServe(batch.Domain);
+        if (!mayServe || (kept.Source is { } source && !await source.WakeAsync(batch.Messages)))
         {
-            await kept.QuitSoonAsync();
-            return null;
-        }
-
-        if (!mayReuse || !kept.IsQuiet || !resolution.Hosts.Contains(kept.Host with { Tlsa = null }))
-        {
+            // The far end is to have let go of one that is counted, here or for its source, before another takes its place.
+            if (batch.EndsConnection || kept.Source is not null)
+                await kept.QuitSoonAsync();
             await kept.DisposeAsync();
             return null;
         }

@@ -28,6 +28,16 @@ internal sealed record TargetHost(string Name, int Port, int Preference = 0)
     /// <summary>The operator named it in a route: it may be anywhere, on this machine too.</summary>
     public bool IsRouted { get; init; }
 
+    /// <summary>
+    /// A connection that was made to this host, under its demand, is as good as one made to that host: also where that is asked for by another domain, as long as neither
+    /// domain's own words count, which are for a certificate of that domain (RFC 7672 §3.2.2) or for hosts that it names.
+    /// </summary>
+    public bool Serves(TargetHost wanted)
+    {
+        var made = this with { Tlsa = null, Preference = wanted.Preference };
+        return made == wanted || (Tlsa is null && Tls.Sts is null && made with { Tls = Tls with { Domain = wanted.Tls.Domain } } == wanted);
+    }
+
     /// <summary>It is a host of the domain, and not one that somebody has put into an answer of DNS (RFC 8689 §4.2.1).</summary>
     public bool IsKnown => IsRouted || Tls.IsKnownHost(Name);
 }

@@ -74,6 +74,13 @@ internal sealed class HostWalk(
         _tries--;
     }
 
+    /// <summary>The connection had as many messages as one may have: the next one leads to the same address, where that is known.</summary>
+    public void Stay()
+    {
+        if (_current is not null)
+            Return();
+    }
+
     /// <summary>Why nothing is left to try. A temporary reason stands before a permanent one.</summary>
     public ResolutionFailure Failure { get; private set; } = new(IsPermanent: true, "5.4.4", "The domain has no host");
 

@@ -51,6 +51,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     private int _closed;
     private int _fate;
 
+    /// <summary>Whose mail went over it; null: nobody counts.</summary>
+    private HashSet<string>? _domains;
+
     /// <summary>Why nothing can be said or read any more, although the last reply counts; null while the dialogue goes on.</summary>
     private SmtpConnectionException? _spent;
 
@@ -100,6 +103,12 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
     /// <summary>It has answered a chunk as one that knows what that is.</summary>
     public bool KnowsChunks { get; set; }
 
+    /// <summary>Commands of a group travel in one flight (RFC 2920): the far end offers that, and nothing speaks against it.</summary>
+    public bool TakesPipelining { get; set; }
+
+    /// <summary>Messages that were begun over it.</summary>
+    public int Messages { get; set; }
+
     /// <summary>It may know who submitted a message (RFC 4954 §5): we have logged in there, or the operator says so.</summary>
     public bool IsTrusted { get; set; }
 
@@ -119,6 +128,18 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>The far end has answered a command of this batch; a kept connection that never did was closed meanwhile.</summary>
     public bool HasAnswered { get; set; }
+
+    /// <summary>As many messages went over it as may.</summary>
+    public bool IsFull(int most) => Messages >= most;
+
+    /// <summary>Mail of this domain may go over it, as far as the far end says how many there may be in a session (RFC 9422).</summary>
+    public bool TryServe(string domain)
+    {
+        if (Capabilities.Limits.RecipientDomains == int.MaxValue)
+            return true;
+        _domains ??= new(StringComparer.OrdinalIgnoreCase);
+        return _domains.Contains(domain) || (_domains.Count < Capabilities.Limits.RecipientDomains && _domains.Add(domain));
+    }
 
     /// <summary>A refused transaction may still be open at the far end: RSET goes before the next MAIL.</summary>
     public bool NeedsReset { get; set; }
@@ -306,6 +327,9 @@ internal sealed class SmtpClientConnection : IBufferWriter<byte>, IAsyncDisposab
 
     /// <summary>The reply to the final dot has come: the connection may be given up again.</summary>
     public void DotAnswered() => Interlocked.CompareExchange(ref _fate, Undecided, Committed);
+
+    /// <summary>It was ended because others wait for its slot.</summary>
+    public bool IsGivenUp => Volatile.Read(ref _fate) == GivenUp;
 
     /// <summary>Ends the connection, from any thread, unless a final dot is on its way: others wait for its slot.</summary>
     public void GiveUp()

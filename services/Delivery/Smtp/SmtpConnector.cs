@@ -38,16 +38,19 @@ internal sealed class SmtpConnector(
     private const int Ready = 220;
     private const int Okay = 250;
 
-    private const int MostChunkRefusals = 20_000;
+    private const int MostDistrusted = 20_000;
 
     /// <summary>Long enough that a broken far end costs next to nothing, and not so long that one is broken for ever.</summary>
-    private static readonly TimeSpan s_chunkRefusalTime = TimeSpan.FromDays(1);
+    private static readonly TimeSpan s_distrustTime = TimeSpan.FromDays(1);
 
     private readonly DeliveryOptions _options = options.Value;
     private readonly string _name = HelloName(options.Value.HostName);
 
     /// <summary>Far ends that offered CHUNKING lately and did not know BDAT.</summary>
-    private readonly RecentEvents _chunkRefusals = new(MostChunkRefusals, s_chunkRefusalTime, time);
+    private readonly RecentEvents _chunkRefusals = new(MostDistrusted, s_distrustTime, time);
+
+    /// <summary>Far ends that offered PIPELINING lately and lost the thread over commands that travelled together.</summary>
+    private readonly RecentEvents _brokenPipelining = new(MostDistrusted, s_distrustTime, time);
 
     /// <summary>The first of the addresses of one host that can be connected to (<see cref="AddressRace"/>), up to MAIL.</summary>
     /// <param name="addresses">In the order in which they are to be tried.</param>
@@ -97,6 +100,9 @@ internal sealed class SmtpConnector(
 
     /// <summary>What this far end offers of CHUNKING is not believed any more for a day: it gets DATA.</summary>
     public void DistrustChunks(string remoteHost) => _chunkRefusals.Note(remoteHost);
+
+    /// <summary>What this far end offers of PIPELINING is not believed any more for a day: it gets one command after the other.</summary>
+    public void DistrustPipelining(string remoteHost) => _brokenPipelining.Note(remoteHost);
 
     /// <summary>What became of TLS, for metrics and for the domain. Not of a host that was not heard of.</summary>
     private void Note(Attempt attempt, IPAddress address)
@@ -152,6 +158,7 @@ internal sealed class SmtpConnector(
 
             connection.IsTrusted = attempt.Host.Smarthost is not null || _options.SubmitterHosts.Any(attempt.Is);
             connection.TakesChunks = _options.Chunking && connection.Capabilities.Chunking && !_chunkRefusals.Has(attempt.Remote);
+            connection.TakesPipelining = _options.Pipelining && connection.Capabilities.Pipelining && !_brokenPipelining.Has(attempt.Remote);
             telemetry.Handshake("ready", connection.Tls);
             return new ConnectResult(connection, attempt.Remote, "", "", connection.Security) { Address = attempt.Address };
         }

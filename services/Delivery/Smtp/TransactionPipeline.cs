@@ -12,19 +12,21 @@ namespace MailPipeline.Delivery.Smtp;
 /// in step with the far end.
 /// </summary>
 /// <param name="answered">Called when the far end has answered for a message.</param>
+/// <param name="mostMessages">Over this connection, with those of batches before.</param>
 internal sealed partial class TransactionPipeline(
-    SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time, Action answered)
+    SmtpClientConnection connection, DeliveryBatch batch, DeliveryOptions options, TimeProvider time, Action answered, int mostMessages)
 {
     // Of the content before the dot no more is held back than goes out with it in one stroke.
     private const int HeldBackBytes = 16 * 1024;
     private const int SmallestPiece = 1024;
     private const int StartMailInput = 354;
     private const int Closing = 421;
+    private const string OutOfStepStatus = "4.5.0";
 
     private static readonly TimeSpan LastWordTime = TimeSpan.FromSeconds(1);
 
     private readonly SmtpTimeouts _timeouts = options.Timeouts;
-    private readonly bool _pipelining = options.Pipelining && connection.Capabilities.Pipelining;
+    private readonly bool _pipelining = connection.TakesPipelining;
 
     // RFC 4954 §5: to a server that we trust, and that knows the parameter.
     private readonly FarEnd _farEnd = new(
@@ -45,18 +47,27 @@ internal sealed partial class TransactionPipeline(
     /// <summary>The commands of the current message are on their way already.</summary>
     private bool _isAnnounced;
 
+    /// <summary>Replies to the commands of the current message are waited for.</summary>
+    private bool _isHearingCommands;
+
     /// <summary>A message was answered for over this connection.</summary>
     public bool HasProgressed { get; private set; }
 
     /// <summary>What ended the connection; null while it is good.</summary>
     public SmtpConnectionException? Failure { get; private set; }
 
-    /// <summary>Sends until the batch has no more, or the connection ends.</summary>
+    /// <summary>
+    /// Of the replies to commands that travelled together one has not come in time, or made no sense: so behaves a far end, or a proxy before it, that
+    /// loses what it has not read when it answers.
+    /// </summary>
+    public bool IsPipeliningBroken { get; private set; }
+
+    /// <summary>Sends until the batch has no more, the connection has had as many as may go over one, or it ends.</summary>
     public async Task RunAsync()
     {
         try
         {
-            while ((_current ??= await batch.NextAsync(_farEnd)) is { } message)
+            while ((_current ??= await NextAsync(isAhead: false)) is { } message)
             {
                 if (await OpenTransactionAsync(message))
                     await SendContentAsync(message);
@@ -69,6 +80,9 @@ internal sealed partial class TransactionPipeline(
         catch (SmtpConnectionException error)
         {
             Failure = error;
+            // One that is closed may have been for many reasons.
+            IsPipeliningBroken = _pipelining && _isHearingCommands && connection is { HasAnswered: true, IsGivenUp: false, IsSpent: false }
+                && (error.IsTimeout || error.Status == OutOfStepStatus);
             await BreakOffAsync(error);
         }
 #pragma warning disable CA1031 // The loop of a connection: what it was about is not lost, and the dot decides how much is known.
@@ -79,6 +93,16 @@ internal sealed partial class TransactionPipeline(
             Failure = new SmtpConnectionException("4.3.0", "Internal error", isTimeout: true, error);
             await BreakOffAsync(Failure);
         }
+    }
+
+    private async ValueTask<OutboundMessage?> NextAsync(bool isAhead)
+    {
+        if (connection.IsFull(mostMessages))
+            return null;
+        var next = isAhead ? await batch.NextAheadAsync(_farEnd) : await batch.NextAsync(_farEnd);
+        if (next is not null)
+            connection.Messages++;
+        return next;
     }
 
     /// <summary>The commands of this message are out; whether the rest follows is decided now.</summary>
@@ -108,6 +132,14 @@ internal sealed partial class TransactionPipeline(
             await connection.FlushAsync(_timeouts.Mail);
         }
 
+        _isHearingCommands = true;
+        var isOpen = await HearCommandsAsync(message);
+        _isHearingCommands = false;
+        return isOpen;
+    }
+
+    private async ValueTask<bool> HearCommandsAsync(OutboundMessage message)
+    {
         if (connection.NeedsReset)
         {
             var reset = await AskAsync("RSET", "RSET", _timeouts.Mail);
@@ -188,7 +220,7 @@ internal sealed partial class TransactionPipeline(
                 return;
             // What stands behind a dot of LMTP waits for as many replies as it has recipients.
             if (_pipelining && !connection.IsLmtp)
-                _next = await batch.NextAheadAsync(_farEnd);
+                _next = await NextAsync(isAhead: true);
             await FinishAsync(message, _next);
         }
         catch (SmtpConnectionException error) when (!error.IsTimeout && batch.Claim.IsValid && batch.OutlivesReply && _current == message && !message.IsSettled)
@@ -397,6 +429,8 @@ internal sealed partial class TransactionPipeline(
         var reply = await ReadAsync(name, timeout);
         if (reply.Code != Closing)
             return reply;
+        // That is an answer.
+        _isHearingCommands = false;
         batch.IsAskedToSlowDown |= SlowDown.IsAskedFor(reply, StepOf(name), isFirst: !HasProgressed && !connection.WasKept);
         throw ClosedBy(reply);
     }
@@ -494,5 +528,5 @@ internal sealed partial class TransactionPipeline(
         new(RemoteReply.TemporaryStatus(reply, "4.3.2"), RemoteReply.Line(reply));
 
     private static SmtpConnectionException OutOfStep(string command, SmtpReply reply) =>
-        new("4.5.0", $"Not an answer to {command}: {RemoteReply.Line(reply)}");
+        new(OutOfStepStatus, $"Not an answer to {command}: {RemoteReply.Line(reply)}");
 }

@@ -21,8 +21,17 @@ internal sealed record Batch(long Id, RecipientRoute Route, Recipient[] Recipien
     /// <summary>Of that permit.</summary>
     public long SenderEpoch { get; init; }
 
-    /// <summary>Its connection is not kept beyond it.</summary>
+    /// <summary>Its connection is counted, and not kept for whatever batch follows on its worker.</summary>
     public bool EndsConnection { get; init; }
+
+    /// <summary>It may be kept for the batch that has its permit next.</summary>
+    public bool MayKeep { get; init; }
+
+    /// <summary>The connection that it is to go over, and by it the worker; null: a new one.</summary>
+    public KeptPermit? Kept { get; init; }
+
+    /// <summary>A connection takes no more messages than these; 0: nothing is said of it.</summary>
+    public int MessagesPerConnection { get; init; }
 
     /// <summary>Somebody counts its messages by the second.</summary>
     public bool IsPaced { get; init; }

@@ -15,9 +15,17 @@ internal sealed partial class BatchSender(
     /// <summary>False: the bus did not take it; a worker may see it all the same, and the claim decides.</summary>
     public async Task<bool> TrySendAsync(string domain, Batch batch)
     {
-        var command = new BatchCommand(batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch, batch.RedirectTo);
+        var command = new BatchCommand(
+            batch.Id, domain, batch.Recipients, batch.Site, batch.SiteEpoch, batch.EndsConnection, batch.Sender, batch.SenderEpoch, batch.RedirectTo,
+            batch.MayKeep, batch.Kept?.After ?? 0, batch.MessagesPerConnection);
         try
         {
+            if (batch.Kept is { } kept)
+            {
+                await bus.SendToProcessAsync(kept.Worker, command.ToDeliverMessages(), options.Value.BatchTimeout, CancellationToken.None);
+                return true;
+            }
+
             if (batch.Route == RecipientRoute.Local)
             {
                 await bus.SendAsync(batch.Endpoint, command.ToStoreMessages(), options.Value.BatchTimeout, CancellationToken.None);
@@ -30,7 +38,9 @@ internal sealed partial class BatchSender(
         }
         catch (BusUnavailableException exception)
         {
-            gate.NoteNotTaken(batch.Endpoint);
+            // That one worker is gone says nothing of the others.
+            if (batch.Kept is null)
+                gate.NoteNotTaken(batch.Endpoint);
             LogNotSent(log, domain, batch.Recipients.Length, exception);
             return false;
         }

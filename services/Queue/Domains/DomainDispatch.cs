@@ -168,7 +168,7 @@ internal sealed class DomainDispatch(
             return null;
         ApplyRules(domain);
         ApplyLimits(domain);
-        if (!CanSend || TakeBatch(permit.BatchId, permit) is not { } batch)
+        if (!CanSend || TakeBatch(domain, permit.BatchId, permit) is not { } batch)
         {
             // The site has it back by the answer.
             site.Leave(permit.BatchId);
@@ -183,7 +183,7 @@ internal sealed class DomainDispatch(
         if (await AskAsync(domain, ask.BatchId) is not { } permit)
             return;
         ApplyRules(domain);
-        if (CanSend && TakeBatch(ask.BatchId, permit) is { } batch)
+        if (CanSend && TakeBatch(domain, ask.BatchId, permit) is { } batch)
             await SendAsync(domain, batch);
         else
             site.GiveBack(domain, ask.BatchId);
@@ -222,7 +222,7 @@ internal sealed class DomainDispatch(
     public void TakeBack(string domain, Batch batch, bool isOver = false)
     {
         if (isOver || batch is { SiteEpoch: 0, SenderEpoch: 0 })
-            site.GiveBack(domain, batch.Id);
+            site.GiveBack(domain, batch.Id, ConnectionEnd.Unknown);
         else
             site.Leave(batch.Id);
         if (batch.IsPaced)
@@ -466,13 +466,11 @@ internal sealed class DomainDispatch(
         SitePermit? permit = null;
         if (Queue.IsNextOfSite && site.Key.Length > 0 && (permit = await AskAsync(domain, batchId)) is null)
             return false;
-        if (TakeBatch(batchId, permit) is not { } batch)
+        if (TakeBatch(domain, batchId, permit) is not { } batch)
         {
             site.GiveBack(domain, batchId);
             return false;
         }
-        if (permit is not null && (batch.Route != RecipientRoute.Remote || batch.RedirectTo is not null))
-            site.GiveBack(domain, batchId);
         await SendAsync(domain, batch);
         return true;
     }
@@ -504,13 +502,16 @@ internal sealed class DomainDispatch(
         }
     }
 
-    private Batch? TakeBatch(long batchId, SitePermit? permit)
+    private Batch? TakeBatch(string domain, long batchId, SitePermit? permit)
     {
         var sender = site.Senders.Find(batchId);
         if (Queue.TryTakeBatch(batchId, time.GetUtcNow(), site.Bound, permit, sender) is not { } batch)
             return null;
         if (sender is not null)
             site.Senders.Use(sender);
+        // It goes elsewhere than to the site: whatever connection came with the permit is there still.
+        if (permit is not null && batch is not { Route: RecipientRoute.Remote, RedirectTo: null })
+            site.GiveBackUnused(domain, batchId);
         CountUnderWay(batch.Route, batch.Recipients.Length);
         return batch;
     }

@@ -216,9 +216,11 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
         }
         else if (isRemote)
         {
+            var isCounted = _limits != DestinationLimits.None || permit is { IsLimited: true };
             batch = batch with
             {
-                Site = site, SiteEpoch = permit?.Epoch ?? 0, EndsConnection = _limits != DestinationLimits.None || permit is { IsLimited: true },
+                Site = site, SiteEpoch = permit?.Epoch ?? 0, EndsConnection = isCounted, MayKeep = isCounted && permit is { MayKeep: true }, Kept = permit?.Kept,
+                MessagesPerConnection = Least(_limits.MessagesPerConnection ?? 0, permit?.MessagesPerConnection ?? 0),
                 IsPaced = _rate.IsSet || permit is { IsPaced: true } || sender is not null,
             };
             if (_rate.IsSet)
@@ -259,6 +261,8 @@ internal sealed class DomainQueue(QueueOptions options, ScheduleTable schedules,
         if (_rate.IsSet)
             _rate.Report(messages, sent, now);
     }
+
+    private static int Least(int one, int other) => one == 0 ? other : other == 0 ? one : Math.Min(one, other);
 
     private int Cap => _limits.Connections ?? options.DomainConcurrency;
 

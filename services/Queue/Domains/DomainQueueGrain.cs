@@ -45,6 +45,7 @@ internal sealed partial class DomainQueueGrain(
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
+        dispatch.Site.TellEnds();
         foreach (var (route, recipients) in _queue.UnderWay)
             dispatch.CountUnderWay(route, -recipients);
         return Task.CompletedTask;
@@ -86,6 +87,12 @@ internal sealed partial class DomainQueueGrain(
             return Task.FromResult(false);
         _ = DispatchUnawaitedAsync(sending);
         return Task.FromResult(true);
+    }
+
+    public Task TellEndsAsync(string site)
+    {
+        dispatch.Site.TellEndsFromNow(site);
+        return Task.CompletedTask;
     }
 
     public async Task FollowRestAsync(string site, SiteRest rest)
@@ -137,14 +144,15 @@ internal sealed partial class DomainQueueGrain(
     /// <summary>Nobody of the batch was claimed: it goes out again with a permit of the site that its mail goes to, or with one that counts.</summary>
     private async Task SendElsewhereAsync(AttemptReport report)
     {
-        dispatch.Site.GiveBack(Domain, report.BatchId);
+        dispatch.Site.GiveBack(Domain, report.BatchId, ConnectionEnd.Unknown);
         if (_queue.PutBack(report.BatchId) is not { } batch)
             return;
         dispatch.CountUnderWay(batch.Route, -batch.Recipients.Length);
         if (batch.IsPaced)
             _queue.NoteSent(batch.Messages, [], time.GetUtcNow());
-        // What has no permit that counts gets one from whoever gives them out now; that may take a moment.
-        if (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site)
+        // What has no permit that counts gets one from whoever gives them out now; that may take a moment. What a rule leads elsewhere says nothing of where the
+        // domain's mail goes.
+        if (batch.RedirectTo is not null || (!dispatch.Site.Correct(Domain, report.Site) && batch.Site == report.Site))
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         dispatch.NotePutBack(Domain);
         await dispatch.RunAsync(Domain);
@@ -163,7 +171,11 @@ internal sealed partial class DomainQueueGrain(
         var state = hasTried && batch is not null ? report.SiteState : SiteState.Unsaid;
         var reply = state is SiteState.SlowDown or SiteState.Unreachable
             ? report.Results.FirstOrDefault(result => result.Outcome is AttemptOutcome.Deferred or AttemptOutcome.Failed)?.Reply ?? "" : "";
-        dispatch.Site.End(new SiteReport(Domain, report.BatchId, messages, sent, state, hasTried && !report.Unreachable, reply), report.Site);
+        // Who has won nothing knows nothing of the one who has.
+        var connection = report.ClaimId == 0 || report.NothingWon ? ConnectionEnd.Unknown : report.KeptBy.Length > 0 ? ConnectionEnd.Kept : ConnectionEnd.Closed;
+        dispatch.Site.End(
+            new SiteReport(Domain, report.BatchId, messages, sent, state, hasTried && !report.Unreachable, reply) { Connection = connection, Worker = report.KeptBy },
+            report.Site);
         if (hasTried)
             dispatch.Site.Learn(Domain, report.Site);
     }
@@ -362,7 +374,10 @@ internal sealed partial class DomainQueueGrain(
         if (batch.IsPaced)
             _queue.NoteSent(batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], time.GetUtcNow());
         dispatch.Site.End(new SiteReport(
-            Domain, batch.Id, batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], SiteState.Answered, HasProgressed: true, ""));
+            Domain, batch.Id, batch.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, batch.Messages)], SiteState.Answered, HasProgressed: true, "")
+        {
+            Connection = ConnectionEnd.Unknown,
+        });
         _queue.NoteMoreInStore();
         if (!dispatch.IsRedirectedInPart(batch))
             await LearnAsync(new AttemptReport(Domain, batch.Id, ClaimId: 0, [], Unreachable: false));

@@ -112,11 +112,11 @@ internal sealed class DomainSenders(IGrainFactory grains)
         _used[permit.BatchId] = permit.Flow;
     }
 
-    /// <summary>A batch has ended, whatever became of it. What its hosts had to say is not its sender's affair.</summary>
+    /// <summary>A batch has ended, whatever became of it. What its hosts had to say, and who keeps its connection, is not its sender's affair.</summary>
     public void End(SiteReport report)
     {
         if (_used.Remove(report.BatchId, out var flow))
-            Return(flow, report with { State = SiteState.Unsaid, HasProgressed = false, Reason = "" });
+            Return(flow, report with { State = SiteState.Unsaid, HasProgressed = false, Reason = "", Connection = ConnectionEnd.Closed, Worker = "" });
     }
 
     /// <summary>Perhaps a worker takes the batch all the same: whoever gave the permit finds out.</summary>

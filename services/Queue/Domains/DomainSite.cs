@@ -15,8 +15,11 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     /// <summary>Ticks between two words about permits that are held, or waited for.</summary>
     private const int TicksBetweenWords = 5;
 
-    /// <summary>By batch, the site that gave it.</summary>
-    private readonly Dictionary<long, string> _permits = [];
+    /// <summary>By batch, the site that gave it, and whether its end may be told late.</summary>
+    private readonly Dictionary<long, (string Site, bool MayEndLate)> _permits = [];
+
+    /// <summary>Ends that the site is told of with the next question, or soon.</summary>
+    private readonly List<(string Site, SiteReport Report)> _late = [];
 
     private SiteAsk? _asked;
     private bool _isAsking;
@@ -58,7 +61,7 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
         if (Key.Length == 0)
             return;
         foreach (var batchId in batchIds)
-            _permits.TryAdd(batchId, Key);
+            _permits.TryAdd(batchId, (Key, MayEndLate: false));
     }
 
     /// <summary>Asks for a permit. Null where none is to be had now: then the domain waits for the site's call, or for the end of the rest.</summary>
@@ -66,12 +69,14 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     public async Task<SiteAnswer> AskAsync(string domain, long batchId, int messages)
     {
         var site = Key;
-        var ask = new SiteAsk(domain, batchId, messages, _insists);
+        var ask = new SiteAsk(domain, batchId, messages, _insists) { TakesKept = true };
+        var ends = TakeLate(site);
         _asked = ask;
         _isAsking = true;
         try
         {
-            var answer = await grains.GetGrain<ISiteGrain>(site).AskAsync(ask);
+            var answer = await grains.GetGrain<ISiteGrain>(site).AskAsync(ends.Length == 0 ? ask : ask with { Ends = ends });
+            ends = [];
             _isUnheard = false;
             IsHeldUp = answer.Permit is null;
             if (answer.Permit is { } permit)
@@ -99,6 +104,8 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
             _isAsking = false;
             if (_asked is null)
                 _insists = false;
+            // Perhaps it has heard them: twice is once.
+            Tell(site, ends);
         }
     }
 
@@ -110,7 +117,7 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
 
         _asked = null;
         _insists = IsHeldUp = false;
-        _permits[permit.BatchId] = site;
+        _permits[permit.BatchId] = (site, permit.MayEndLate);
         return true;
     }
 
@@ -120,10 +127,11 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     /// <summary>What is to be asked again: nobody knows whether the site, which may be in another silo by now, still knows of it.</summary>
     public SiteAsk? Tick(string domain)
     {
+        TellEnds();
         var isTime = ++_ticks % TicksBetweenWords == 0;
         if (isTime)
         {
-            foreach (var site in _permits.GroupBy(permit => permit.Value, permit => permit.Key))
+            foreach (var site in _permits.GroupBy(permit => permit.Value.Site, permit => permit.Key))
                 grains.GetGrain<ISiteGrain>(site.Key).AssertAsync(domain, [.. site]).Ignore();
         }
 
@@ -135,14 +143,44 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
     public void End(SiteReport report, string reportedSite = "")
     {
         Senders.End(report);
-        if (!_permits.Remove(report.BatchId, out var site))
-            site = reportedSite;
-        if (site.Length > 0)
-            grains.GetGrain<ISiteGrain>(site).EndAsync(report).Ignore();
+        var (site, mayEndLate) = _permits.Remove(report.BatchId, out var permit) ? permit : (reportedSite, false);
+        if (site.Length == 0)
+            return;
+        // Where hosts want less, or a connection is kept, others are to know it.
+        if (mayEndLate && report is { State: SiteState.Answered, Connection: ConnectionEnd.Closed })
+            _late.Add((site, report));
+        else
+            Tell(site, [report]);
     }
 
-    /// <summary>A permit that nothing was begun with.</summary>
-    public void GiveBack(string domain, long batchId) => End(SiteReport.Untouched(domain, batchId));
+    /// <summary>A permit that nothing was begun with, or, unless it is <see cref="ConnectionEnd.Unused"/>, nobody knows what was.</summary>
+    public void GiveBack(string domain, long batchId, ConnectionEnd connection = ConnectionEnd.Unused) => End(SiteReport.Untouched(domain, batchId, connection));
+
+    /// <summary>The permit of the site alone: its batch is under way to somewhere else, by that of its sender's rate if it has one.</summary>
+    public void GiveBackUnused(string domain, long batchId)
+    {
+        if (_permits.Remove(batchId, out var permit))
+            Tell(permit.Site, [SiteReport.Untouched(domain, batchId)]);
+    }
+
+    /// <summary>The site knows at once what has ended, whatever may be told late.</summary>
+    public void TellEnds()
+    {
+        while (_late.Count > 0)
+            Tell(_late[0].Site, TakeLate(_late[0].Site));
+    }
+
+    /// <summary>Somebody waits there.</summary>
+    public void TellEndsFromNow(string site)
+    {
+        foreach (var (batchId, permit) in _permits)
+        {
+            if (permit is { MayEndLate: true } && permit.Site == site)
+                _permits[batchId] = (site, MayEndLate: false);
+        }
+
+        Tell(site, TakeLate(site));
+    }
 
     /// <summary>Perhaps a worker takes the batch all the same: the site finds out.</summary>
     public void Leave(long batchId)
@@ -169,6 +207,21 @@ internal sealed class DomainSite(IGrainFactory grains, SiteMemory memory, QueueT
         _isUnsteady |= Key.Length > 0 && ++_flips >= MostFlips;
         Move(domain, site);
         return true;
+    }
+
+    private SiteReport[] TakeLate(string site)
+    {
+        if (_late.Count == 0)
+            return [];
+        SiteReport[] taken = [.. _late.Where(end => end.Site == site).Select(end => end.Report)];
+        _late.RemoveAll(end => end.Site == site);
+        return taken;
+    }
+
+    private void Tell(string site, SiteReport[] ends)
+    {
+        foreach (var end in ends)
+            grains.GetGrain<ISiteGrain>(site).EndAsync(end).Ignore();
     }
 
     private void Move(string domain, string site)

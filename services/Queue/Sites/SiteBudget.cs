@@ -4,18 +4,20 @@ using MailPipeline.Queue.Policies;
 namespace MailPipeline.Queue.Sites;
 
 /// <summary>
-/// What one site bears: the permits that are out, who waits for one, how many there may be now, how many messages a second, and whether it
-/// rests. Pure: time comes in, decisions come out.
+/// What one site bears: the permits that are out, the connections that workers keep between two of them, who waits for one, how many there may
+/// be now, how many messages a second, and whether it rests. Pure: time comes in, decisions come out.
 /// </summary>
 /// <param name="initial">Connections at first; one more for each that answered.</param>
 /// <param name="cap">Most connections where no limit says otherwise.</param>
 /// <param name="pause">How long the rest is after so many failures in a row.</param>
-internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause)
+/// <param name="countsConnections">False: permits are for messages alone, as those of a sender's rate are, and whose connections are kept is others' affair.</param>
+internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause, bool countsConnections = true)
 {
     /// <summary>Twice as long as domains are silent.</summary>
     private static readonly TimeSpan s_claimedSilence = TimeSpan.FromSeconds(10);
 
     private readonly Dictionary<long, Held> _held = [];
+    private readonly KeptConnections _kept = new();
     private readonly LinkedList<SiteAsk> _waiting = [];
     private readonly Dictionary<string, LinkedListNode<SiteAsk>> _places = new(StringComparer.Ordinal);
     private readonly MessageRate _rate = new();
@@ -30,14 +32,21 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     private DateTimeOffset _slowedAt = DateTimeOffset.MinValue;
     private long _epoch;
 
+    /// <summary>Before this nothing is given out: workers may keep connections of a former life that nobody can count.</summary>
+    private DateTimeOffset _from = DateTimeOffset.MinValue;
+
+    /// <summary>Permits whose end may be told late.</summary>
+    private int _late;
+
     /// <summary>Rests in a row, and until when; none since the site has answered.</summary>
     public SiteRest Rest { get; private set; } = new(0, DateTimeOffset.UnixEpoch, "");
 
-    public int Permits => _held.Count;
+    /// <summary>Connections that there may be: those of permits, and those that are kept.</summary>
+    public int Permits => _held.Count + _kept.Count;
 
     public int Waiting => _waiting.Count;
 
-    public bool IsIdle => _held.Count + _waiting.Count == 0;
+    public bool IsIdle => Permits + _waiting.Count == 0;
 
     /// <summary>Most connections at once now.</summary>
     public int Allowed => Math.Min(_allowed, Cap);
@@ -74,20 +83,15 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     /// <summary>All of the rate is there.</summary>
     public bool IsRested(DateTimeOffset now) => _rate.IsRested(now);
 
-    /// <summary>Who asks after this is given a permit by another epoch. Returns that by which they were given until now; 0: by none.</summary>
-    public long ForgetEpoch()
-    {
-        var epoch = _epoch;
-        _epoch = 0;
-        return epoch;
-    }
-
     /// <summary>From now on permits are given by this epoch; whoever else has given some and is counted nowhere wins no claim by them.</summary>
     /// <param name="claimed">All batches that workers hold a claim for.</param>
+    /// <param name="isAfterOthers">Somebody gave out permits before, and did not end in order: what was kept under them is waited for.</param>
     /// <param name="isRested">Nobody has used the rate lately.</param>
-    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, DateTimeOffset now, bool isRested = false)
+    public void Begin(long epoch, IEnumerable<HeldBatch> claimed, bool isAfterOthers, DateTimeOffset now, bool isRested = false)
     {
         _epoch = epoch;
+        if (isAfterOthers && countsConnections)
+            _from = now + KeptConnection.Gone;
         if (isRested)
             _rate.Rest(now);
         foreach (var batch in claimed)
@@ -97,6 +101,14 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
         }
 
         AllowInherited();
+    }
+
+    /// <summary>Nothing is out, and nobody gives out permits by this epoch any more. Returns it; 0: there was none.</summary>
+    public long EndEpoch()
+    {
+        var epoch = _epoch;
+        _epoch = 0;
+        return epoch;
     }
 
     /// <summary>Wants a permit; whether it is had now is for <see cref="Serve"/> to say.</summary>
@@ -112,7 +124,8 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     public IReadOnlyList<(string Domain, SitePermit Permit)> Serve(DateTimeOffset now)
     {
         List<(string, SitePermit)>? served = null;
-        while (_waiting.First is { } first && !Rests(now) && _held.Count < Allowed && !NeedsEpoch && _rate.Room(now) is > 0 and var room)
+        _kept.Forget(now);
+        while (_waiting.First is { } first && !Rests(now) && MayServe(now) && !NeedsEpoch && _rate.Room(now) is > 0 and var room)
         {
             var ask = first.Value;
             Leave(first);
@@ -120,14 +133,44 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
             if (!_held.TryGetValue(ask.BatchId, out var held))
             {
                 var messages = Math.Min(Math.Min(ask.Messages, room), _limits.MessagesPerConnection ?? int.MaxValue);
-                _held.Add(ask.BatchId, held = new Held(ask.Domain, messages, now, now, HeldSince.Granted));
+                held = new Held(ask.Domain, messages, now, now, HeldSince.Granted)
+                {
+                    From = ask.TakesKept ? _kept.TakeFor(ask.Domain) : null,
+                    MayEndLate = countsConnections && _limits == DestinationLimits.None && _held.Count < Allowed / 2,
+                };
+                _late += held.MayEndLate ? 1 : 0;
+                _held.Add(ask.BatchId, held);
                 _rate.Take(messages);
             }
 
-            (served ??= []).Add((ask.Domain, new SitePermit(ask.BatchId, held.Messages, _epoch, _limits != DestinationLimits.None, _rate.IsSet)));
+            (served ??= []).Add((ask.Domain, new SitePermit(ask.BatchId, held.Messages, _epoch, _limits != DestinationLimits.None, _rate.IsSet)
+            {
+                Kept = held.From is { } kept ? new KeptPermit(kept.After, kept.Worker) : null,
+                MayKeep = countsConnections,
+                MayEndLate = held.MayEndLate,
+                MessagesPerConnection = _limits.MessagesPerConnection ?? 0,
+            }));
         }
 
         return served ?? [];
+    }
+
+    /// <summary>Somebody waits: the domains that might tell late of what has ended are to do it now. Each is named once.</summary>
+    public IReadOnlyCollection<string> TakeLate()
+    {
+        if (_waiting.Count == 0 || _late == 0)
+            return [];
+        _late = 0;
+        HashSet<string> domains = new(StringComparer.Ordinal);
+        foreach (var (batchId, held) in _held)
+        {
+            if (!held.MayEndLate)
+                continue;
+            domains.Add(held.Domain);
+            _held[batchId] = held with { MayEndLate = false };
+        }
+
+        return domains;
     }
 
     /// <summary>Everybody who waits while the site rests is told so, and waits elsewhere.</summary>
@@ -143,10 +186,16 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     public bool End(SiteReport report, DateTimeOffset now)
     {
         var grantedAt = DateTimeOffset.MinValue;
-        if (_held.Remove(report.BatchId, out var held))
+        var held = Remove(report.BatchId);
+        if (held is not null)
         {
             grantedAt = held.GrantedAt;
             _rate.Report(held.Messages, report.Sent, now);
+            Keep(report, held, now);
+        }
+        else if (report.Connection == ConnectionEnd.Kept)
+        {
+            _kept.Learn(report.BatchId, report.Worker);
         }
 
         return report.State switch
@@ -187,17 +236,53 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     /// <summary>Nobody holds a claim for this batch, and nobody can win one any more. What it sent before is not known.</summary>
     public void Drop(long batchId, DateTimeOffset now)
     {
-        if (_held.Remove(batchId, out var held))
-            _rate.Report(held.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, held.Messages)], now);
+        if (Remove(batchId) is not { } held)
+            return;
+        _rate.Report(held.Messages, [.. Enumerable.Repeat(TimeSpan.Zero, held.Messages)], now);
+        Keep(SiteReport.Untouched(held.Domain, batchId, ConnectionEnd.Unknown), held, now);
     }
 
     /// <summary>When somebody who waits may have a permit without a report; null: nobody waits, or a report decides.</summary>
     public DateTimeOffset? NextAt(DateTimeOffset now) =>
-        _waiting.Count == 0 ? null : Rests(now) ? Rest.Until : _held.Count < Allowed ? _rate.NextAt(now) : null;
+        _waiting.Count == 0 ? null : Rests(now) ? Rest.Until : now < _from ? _from : MayServe(now) ? _rate.NextAt(now) : _kept.NextGone;
 
     /// <summary>What keeps those waiting who wait.</summary>
     public SiteNote Describe(DateTimeOffset now) => new(
-        Allowed, _held.Count, _waiting.Count, _waiting.Count == 0 ? SiteHoldUp.None : _held.Count < Allowed && _rate.Room(now) == 0 ? SiteHoldUp.Rate : SiteHoldUp.Connections);
+        Allowed, Permits, _waiting.Count, _waiting.Count == 0 ? SiteHoldUp.None : MayServe(now) && _rate.Room(now) == 0 ? SiteHoldUp.Rate : SiteHoldUp.Connections);
+
+    /// <summary>There is room for a new connection, or one that is kept to be handed on. More than there may be now become fewer first.</summary>
+    private bool MayServe(DateTimeOffset now) =>
+        now >= _from && (Permits < Allowed || (Permits == Allowed && _kept.HasKnown && _waiting.First is { Value.TakesKept: true }));
+
+    private Held? Remove(long batchId)
+    {
+        if (!_held.Remove(batchId, out var held))
+            return null;
+        _late -= held.MayEndLate ? 1 : 0;
+        return held;
+    }
+
+    /// <summary>What counts of a connection when its permit has ended.</summary>
+    private void Keep(SiteReport report, Held held, DateTimeOffset now)
+    {
+        if (!countsConnections)
+            return;
+        switch (report.Connection)
+        {
+            case ConnectionEnd.Kept:
+                _kept.Add(new Kept(report.BatchId, held.Domain, report.Worker, now + KeptConnection.Gone));
+                break;
+            case ConnectionEnd.Unused when held.From is { } from && from.Until > now:
+                _kept.Add(from);
+                break;
+            // Nobody keeps one that nobody has said is counted.
+            case ConnectionEnd.Unknown when _limits != DestinationLimits.None:
+                _kept.Add(new Kept(report.BatchId, held.Domain, "", now + KeptConnection.Gone));
+                break;
+            default:
+                break;
+        }
+    }
 
     private bool Answered(DateTimeOffset now)
     {
@@ -222,7 +307,7 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     {
         if (Rests(now) || (isKnown && grantedAt < _slowedAt))
             return false;
-        var open = Math.Min(Allowed, _held.Count + 1);
+        var open = Math.Min(Allowed, Permits + 1);
         _allowed = _steep = Math.Max(1, open / 2);
         (_slowedAt, _answers) = (now, 0);
         if (!isKnown || report.HasProgressed || _answeredAt > grantedAt)
@@ -250,7 +335,13 @@ internal sealed class SiteBudget(int initial, int cap, Func<int, TimeSpan> pause
     }
 
     /// <param name="AssertedAt">When its domain spoke of it last.</param>
-    private sealed record Held(string Domain, int Messages, DateTimeOffset GrantedAt, DateTimeOffset AssertedAt, HeldSince Since);
+    private sealed record Held(string Domain, int Messages, DateTimeOffset GrantedAt, DateTimeOffset AssertedAt, HeldSince Since)
+    {
+        /// <summary>The connection that it was handed on.</summary>
+        public Kept? From { get; init; }
+
+        public bool MayEndLate { get; init; }
+    }
 
     private enum HeldSince
     {

@@ -64,7 +64,7 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
         var settings = options.Value;
         _sender = SenderRate.FlowOf(Site);
         _longestUnclaimed = 2 * settings.BatchTimeout > s_leastUnclaimed ? 2 * settings.BatchTimeout : s_leastUnclaimed;
-        _budget = _sender is not null ? new SiteBudget(int.MaxValue, int.MaxValue, _ => TimeSpan.Zero) : new SiteBudget(
+        _budget = _sender is not null ? new SiteBudget(int.MaxValue, int.MaxValue, _ => TimeSpan.Zero, countsConnections: false) : new SiteBudget(
             Math.Min(settings.InitialConcurrency, settings.SiteConcurrency), settings.SiteConcurrency,
             failures =>
             {
@@ -93,6 +93,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
     public async ValueTask<SiteAnswer> AskAsync(SiteAsk ask)
     {
         _idleTicks = 0;
+        foreach (var report in ask.Ends ?? [])
+            await EndAsync(report);
         ApplyLimits();
         if (_budget.NeedsEpoch)
             await TakeOverAsync();
@@ -151,6 +153,8 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
                 _ = OfferAsync(domain, permit);
         }
 
+        foreach (var domain in _budget.TakeLate())
+            GrainFactory.GetGrain<ISiteWaiter>(domain).TellEndsAsync(Site).Ignore();
         Count();
         SetTimer();
         return own;
@@ -194,9 +198,11 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
     private async Task BeginEpochAsync()
     {
-        var (epoch, isNew) = await _store.TakeOverAsync(Site);
+        _hasRow = true;
+        var taken = await _store.TakeOverAsync(Site);
+        var held = await _store.ListHeldAsync(Site, CancellationToken.None);
         // A sender whose rate was not used lately leaves nothing behind, and has all of it.
-        _budget.Begin(epoch, await _store.ListHeldAsync(Site, CancellationToken.None), _time.GetUtcNow(), isRested: isNew && _sender is not null);
+        _budget.Begin(taken.Epoch, held, taken.IsAfterOthers, _time.GetUtcNow(), isRested: taken.IsNew && _sender is not null);
     }
 
     private async Task ShortenAsync()
@@ -252,12 +258,16 @@ internal sealed partial class SiteGrain : Grain, ISiteGrain
 
         if (++_idleTicks < IdleTicksBeforeLeaving)
             return;
-        // Of senders with a rate there may be very many. A permit of this life that a worker still holds counts no more, as in another life.
-        if (_sender is not null && _budget.ForgetEpoch() is not 0 and var epoch)
+        if (_hasRow)
+        {
+            // Of senders with a rate there may be very many. A permit of this life that a worker still holds counts no more, as in another life.
+            var epoch = _budget.EndEpoch();
             await WriteSafelyAsync(() => _store.ForgetAsync(Site, epoch));
-        else if (_hasRow)
-            await WriteSafelyAsync(() => _store.ForgetAsync(Site));
-        DeactivateOnIdle();
+        }
+
+        // Somebody may have asked meanwhile.
+        if (_idleTicks > 0)
+            DeactivateOnIdle();
     }
 
     /// <summary>A permit of which its domain does not speak any more ends when nobody holds a claim for the batch, and nobody can win one.</summary>

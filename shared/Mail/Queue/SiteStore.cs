@@ -11,6 +11,11 @@ public sealed record StoredSite(int Failures, DateTimeOffset RestUntil, string R
     public static readonly StoredSite None = new(0, DateTimeOffset.UnixEpoch, "");
 }
 
+/// <summary>By what the permits of a site count.</summary>
+/// <param name="IsAfterOthers">Somebody gave some out before, and has not said that he has ended.</param>
+/// <param name="IsNew">Nobody has left anything there before.</param>
+public readonly record struct SiteTakeover(long Epoch, bool IsAfterOthers, bool IsNew);
+
 /// <summary>A batch that a worker holds a claim for.</summary>
 public sealed record HeldBatch(long BatchId, string Domain, int Recipients);
 
@@ -58,11 +63,13 @@ public sealed class SiteStore(MailDatabase database)
     private const string Columns = "site, epoch, failures, rest_until, reason, connections, held, waiting, limited_by, noted_at";
 
     // Whoever wins a claim by an epoch shares the row until he has committed.
-    private static readonly Statement s_lock = new("SELECT 1 FROM sites WHERE site = $1 {for_update}") { Locks = SharedRows.Sites };
+    private static readonly Statement s_lock = new("SELECT epoch FROM sites WHERE site = $1 {for_update}") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_make = new($"INSERT INTO sites ({Columns}) {Empty} ON CONFLICT (site) DO NOTHING") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_setEpoch = new("UPDATE sites SET epoch = $2 WHERE site = $1") { Locks = SharedRows.Sites };
+
+    private static readonly Statement s_endEpoch = new("UPDATE sites SET epoch = 0 WHERE site = $1 AND epoch = $2") { Locks = SharedRows.Sites };
 
     private static readonly Statement s_setRest = new("UPDATE sites SET failures = $2, rest_until = $3, reason = $4 WHERE site = $1") { Locks = SharedRows.Sites };
 
@@ -73,7 +80,7 @@ public sealed class SiteStore(MailDatabase database)
         "UPDATE sites SET rest_until = $2 WHERE site = (SELECT site FROM domain_queues WHERE domain = $1) AND rest_until > $2");
 
     private static readonly Statement s_forget = new(
-        "DELETE FROM sites WHERE site = $1 AND epoch = $2 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
+        "DELETE FROM sites WHERE site = $1 AND epoch = 0 AND failures = 0 AND limited_by = ''") { Locks = SharedRows.Sites };
 
     // As long as somebody has the site in memory, he says it again every few seconds.
     private static readonly Statement s_limited = new(
@@ -100,20 +107,20 @@ public sealed class SiteStore(MailDatabase database)
 
     /// <summary>
     /// From now on permits of this site count that the caller gives out, and no others: a worker that holds one of somebody else wins no claim
-    /// by it. Returns the number by which they count, and whether nobody has left anything there before.
+    /// by it.
     /// </summary>
-    public async Task<(long Epoch, bool IsNew)> TakeOverAsync(string site)
+    public async Task<SiteTakeover> TakeOverAsync(string site)
     {
         var epoch = await database.ClaimIds.NextAsync(CancellationToken.None);
         var key = StoredText.Note(site);
-        var isNew = await database.WriteAsync(async transaction =>
+        var (former, isNew) = (0L, false);
+        await database.WriteAsync(async transaction =>
         {
-            var made = await transaction.ExecuteAsync(s_make, key);
-            await transaction.QueryAsync(s_lock, r => 1, key);
-            await transaction.ExecuteAsync(s_setEpoch, key, epoch);
-            return made == 1;
+            isNew = await transaction.ExecuteAsync(s_make, key) == 1;
+            former = (await transaction.QueryAsync(s_lock, r => r.GetInt64(0), key))[0];
+            return await transaction.ExecuteAsync(s_setEpoch, key, epoch);
         });
-        return (epoch, isNew);
+        return new SiteTakeover(epoch, IsAfterOthers: former != 0, isNew);
     }
 
     /// <summary>All batches for the site, or by permits of the sender's rate, that workers hold a claim for; after <see cref="TakeOverAsync"/> there are no others.</summary>
@@ -131,9 +138,18 @@ public sealed class SiteStore(MailDatabase database)
     public Task EndRestAsync(string domain, DateTimeOffset until) =>
         database.WriteAsync(transaction => transaction.ExecuteAsync(s_endRest, domain, until));
 
-    /// <summary>Unless it says something.</summary>
-    /// <param name="epoch">Whose permits count: where that is another by now nothing is forgotten.</param>
-    public Task ForgetAsync(string site, long epoch = 0) => database.WriteAsync(transaction => transaction.ExecuteAsync(s_forget, StoredText.Note(site), epoch));
+    /// <summary>The row goes, unless it says something, or permits count by another epoch meanwhile.</summary>
+    /// <param name="epoch">By which permits have counted, none of which is out any more; 0: by none.</param>
+    public Task ForgetAsync(string site, long epoch)
+    {
+        var key = StoredText.Note(site);
+        return database.WriteAsync(async transaction =>
+        {
+            if (epoch != 0)
+                await transaction.ExecuteAsync(s_endEpoch, key, epoch);
+            return await transaction.ExecuteAsync(s_forget, key);
+        });
+    }
 
     private static string Word(SiteHoldUp holdUp) => holdUp switch { SiteHoldUp.Connections => "connections", SiteHoldUp.Rate => "rate", _ => "" };
 

@@ -71,7 +71,8 @@ internal sealed class Bench : IAsyncDisposable
         Slots = new ConnectionPools(options, Telemetry, Time).Healthy;
         Detached = new DetachedBatches(_lifetime);
         Delivery = new DomainDelivery(
-            Claims, Content, Renewal, Resolver, failures, Connector, Sources, new SourcePutOffs(Sources, Telemetry, Time, new Random(1)), options,
+            Claims, Content, Renewal, Resolver, failures, Connector, new OwnEndpoint(() => Task.FromResult(OwnName), new FakeLogger<OwnEndpoint>()),
+            Sources, new SourcePutOffs(Sources, Telemetry, Time, new Random(1)), options,
             Microsoft.Extensions.Options.Options.Create(new HostOptions { ShutdownTimeout = TimeSpan.FromSeconds(630) }), Telemetry, Time,
             _lifetime, Log);
     }
@@ -81,6 +82,9 @@ internal sealed class Bench : IAsyncDisposable
     public FakeTimeProvider Clock => (FakeTimeProvider)Time;
 
     public DeliveryOptions Options { get; }
+
+    /// <summary>The endpoint of this worker.</summary>
+    public string OwnName { get; set; } = "pod_delivery_bus_1";
 
     public DnsOptions DnsOptions { get; } = new();
 
