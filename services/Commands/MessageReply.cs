@@ -165,6 +165,7 @@ internal static class MessageReply
             json.WriteString("recipient", complaint.Original);
             json.WriteString("reportId", MessageIds.ToText(complaint.ReportId));
             json.WriteTime("at", complaint.At);
+            json.WriteBoolean("isTrusted", complaint.IsTrusted);
             json.WriteEndObject();
         }
         else

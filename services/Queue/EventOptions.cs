@@ -34,7 +34,8 @@ public sealed class EventOptions
     public IList<string> FeedbackAddresses { get; init; } = [];
 
     /// <summary>
-    /// Domains whose complaints are believed for recipients of any domain, and those below them; of others only those of their own recipients are.
+    /// Domains whose complaints put recipients on suppression lists, and are believed for recipients of any domain, and those below them; those of others are told, of their own
+    /// recipients, and keep nobody from mail.
     /// Default: none.
     /// </summary>
     public IList<string> FeedbackFrom { get; init; } = [];
@@ -114,9 +115,8 @@ public sealed class WebhookOptions
     {
         if (Name.Length is 0 or > MaxName || !Name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter == '-'))
             failures.Add($"{setting}:{nameof(Name)} is '{Name}'; it must be lower case letters, digits and '-', up to {MaxName} of them");
-        // A password in it would be shown.
         if (!Uri.TryCreate(Url, UriKind.Absolute, out var url) || url.UserInfo.Length > 0 || !(url.Scheme == Uri.UriSchemeHttps || (url.Scheme == Uri.UriSchemeHttp && AllowHttp)))
-            failures.Add($"{setting}:{nameof(Url)} is '{(url is { UserInfo.Length: > 0 } ? url.GetComponents(UriComponents.HttpRequestUrl, UriFormat.UriEscaped) : Url)}'; it must be https://HOST/PATH without a user, or http:// with {nameof(AllowHttp)}");
+            failures.Add($"{setting}:{nameof(Url)} {Shown(url)}; it must be https://HOST/PATH without a user, or http:// with {nameof(AllowHttp)}");
         if ((Secret.Length > 0) == (SecretFile.Length > 0))
             failures.Add($"{setting}:{nameof(Secret)} or {setting}:{nameof(SecretFile)} must be set, and one of them");
         else if (WebhookSecret.FaultOf(this) is { } fault)
@@ -133,6 +133,11 @@ public sealed class WebhookOptions
         if (BatchEvents is < 1 or > 1000)
             failures.Add($"{setting}:{nameof(BatchEvents)} is {BatchEvents}; it must be 1 to 1000");
     }
+
+    /// <summary>User, path and query may be what lets somebody in.</summary>
+    private string Shown(Uri? url) => Url.Length == 0 ? "is ''"
+        : url is { Host.Length: > 0 } ? $"is '{url.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped)}/...'"
+        : $"is no URL that can be shown ({Url.Length} characters)";
 }
 
 [OptionsValidator]

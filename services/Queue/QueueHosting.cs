@@ -36,8 +36,6 @@ public static class QueueHosting
         services.AddHostedService(provider => provider.GetRequiredService<EventReceivers>());
         services.AddOutcomeEvents();
         services.AddSingleton<FeedbackInbox>();
-        services.AddSingleton<ComplaintBelieved>(provider => (about, complaint, cancellation) =>
-            provider.GetRequiredService<SuppressionStore>().AddComplaintAsync(about.Flow, about.Address, complaint.Feedback, cancellation));
         services.AddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<QueueOptions>>();

@@ -119,13 +119,13 @@ internal sealed class QueueTelemetry : IDisposable
         _dmarcReceived = meter.CreateCounter<long>(
             "mailpipeline.queue.dmarc_received", "{message}", "Messages to addresses for reports by DMARC, by outcome: kept, known, noroom, foreign (about a domain that nobody here is told of), unanswered (DNS does not say that), unreadable, gone");
         _events = meter.CreateCounter<long>(
-            "mailpipeline.queue.events", "{event}", "Events by receiver and by outcome: taken, failed (sent, and not taken: it goes again), unwanted (of mail that he does not ask about), dropped");
+            "mailpipeline.queue.events", "{event}", "Events by receiver and by outcome: taken, failed (sent, and not taken: it goes again), unwanted (of mail that he does not ask about), dropped, refused (by itself: it is given up)");
         meter.CreateObservableGauge(
             "mailpipeline.queue.events_waiting", () => ByReceiver(backlog => backlog.Waiting), "{event}", "Events that wait for their receiver, by receiver");
         meter.CreateObservableGauge(
             "mailpipeline.queue.events_oldest", () => ByReceiver(backlog => backlog.Oldest?.TotalSeconds ?? 0), "s", "How long the oldest of them has waited, by receiver");
         _feedback = meter.CreateCounter<long>(
-            "mailpipeline.queue.feedback", "{message}", "Messages to addresses for complaints, by outcome: recorded, known, unproven (DMARC does not say who it is from), unmatched (no message of ours to a domain of the reporter's), ambiguous (to several there), auth_failure, not_spam, unreadable, gone");
+            "mailpipeline.queue.feedback", "{message}", "Messages to addresses for complaints, by outcome: recorded, untrusted (recorded, of a reporter whom no setting names), known, unproven (DMARC does not say who it is from), unmatched (no message of ours to a domain of the reporter's), ambiguous (to several there), auth_failure, not_spam, unreadable, gone");
         _reports = meter.CreateCounter<long>(
             "mailpipeline.queue.reports", "{report}", "Reports to senders, by what they tell and by outcome: made, or dropped because their reader had too many");
     }
@@ -185,12 +185,21 @@ internal sealed class QueueTelemetry : IDisposable
         }
     }
 
+    /// <summary>Counts from zero for a receiver of the settings (<see cref="CountFromZero"/>).</summary>
+    public void EventsBegin(string receiver)
+    {
+        foreach (var outcome in (string[])["taken", "failed", "unwanted", "dropped", "refused"])
+            _events.Add(0, new("receiver", receiver), new("outcome", outcome));
+    }
+
+    public void EventRefused(string receiver) => _events.Add(1, new("receiver", receiver), new("outcome", "refused"));
+
     public void EventsDropped(string receiver, long count) => _events.Add(count, new("receiver", receiver), new("outcome", "dropped"));
 
     public void EventsMeasured(IReadOnlyList<(string Receiver, EventBacklog Backlog)> backlogs) =>
         _eventsMeasured = (backlogs, _time.GetUtcNow() + s_eventMeasureLasts);
 
-    /// <param name="outcome">recorded, known, unproven, unmatched, ambiguous, auth_failure, not_spam, unreadable or gone.</param>
+    /// <param name="outcome">recorded, untrusted, known, unproven, unmatched, ambiguous, auth_failure, not_spam, unreadable or gone.</param>
     public void FeedbackRead(string outcome) => _feedback.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 
     public static string Word(DmarcReportKept kept) => Names<DmarcReportKept>.Of(kept);

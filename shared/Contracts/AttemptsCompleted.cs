@@ -12,6 +12,7 @@ namespace MailPipeline.Contracts;
 /// <param name="IsElsewhere">Nothing was claimed or tried, because the batch has no permit of <paramref name="Site"/>, or one that counts no more.</param>
 /// <param name="SiteState">How the hosts of the site behaved, by number; 0: nothing is said of it.</param>
 /// <param name="KeptBy">The endpoint of the worker that keeps the connection, for a short while, for the batch that has its permit next; empty: it has ended.</param>
+/// <param name="IsRedirected">It went where an operator leads it, and not to the domain's hosts; null: the worker does not say.</param>
 [GenerateSerializer, Immutable]
 public sealed record AttemptsCompleted(
     [property: Id(0)] string Domain,
@@ -25,7 +26,8 @@ public sealed record AttemptsCompleted(
     [property: Id(8)] long BatchId = 0,
     [property: Id(9)] bool IsElsewhere = false,
     [property: Id(10)] int SiteState = 0,
-    [property: Id(11)] string KeptBy = "");
+    [property: Id(11)] string KeptBy = "",
+    [property: Id(12)] bool? IsRedirected = null);
 
 /// <summary>One attempt for one recipient.</summary>
 /// <param name="Outcome">As storage numbers outcomes.</param>

@@ -55,4 +55,5 @@ public sealed record MailEventRecorded(
 /// <param name="Source">Address that the provider had the message from, or empty.</param>
 /// <param name="Recipient">As the report names it; empty: it does not.</param>
 /// <param name="ReportId">Our id of the message that brought the report.</param>
-public sealed record MailFeedback(string Type, string Reporter, string Host, string Source, string Recipient, string ReportId);
+/// <param name="IsTrusted">Queue's settings name the reporter; of another, somebody with a mailbox at his domain who knows the Message-ID may have written it.</param>
+public sealed record MailFeedback(string Type, string Reporter, string Host, string Source, string Recipient, string ReportId, bool IsTrusted = false);

@@ -81,6 +81,7 @@ public enum AttemptOutcome
 /// </param>
 /// <param name="SiteState">How the hosts of the site behaved.</param>
 /// <param name="KeptBy">The endpoint of the worker that keeps the connection for the batch that has its permit next; empty: it has ended.</param>
+/// <param name="IsRedirected">It went where an operator leads it, and not to the domain's hosts; null: nobody says.</param>
 public sealed record AttemptReport(
     string Domain,
     long BatchId,
@@ -93,7 +94,8 @@ public sealed record AttemptReport(
     string Site = "",
     bool IsElsewhere = false,
     SiteState SiteState = SiteState.Unsaid,
-    string KeptBy = "");
+    string KeptBy = "",
+    bool? IsRedirected = null);
 
 /// <summary>What a batch has learned of the hosts of its site, whatever became of the mail. The numbers travel; they never change meaning.</summary>
 public enum SiteState

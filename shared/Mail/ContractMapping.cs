@@ -56,13 +56,13 @@ public static class ContractMapping
 
     public static AttemptsCompleted ToContract(this AttemptReport report) => new(
         report.Domain, report.ClaimId, Array.ConvertAll(report.Results, ToContract), report.Unreachable, report.NothingWon, report.GoesOn,
-        report.HasEnded, report.Site, report.BatchId, report.IsElsewhere, (int)report.SiteState, report.KeptBy);
+        report.HasEnded, report.Site, report.BatchId, report.IsElsewhere, (int)report.SiteState, report.KeptBy, report.IsRedirected);
 
     /// <summary>Of no claim nothing can be recorded; a worker that knows no claims of their own took the batch's number for one.</summary>
     public static AttemptReport ToReport(this AttemptsCompleted report) => new(
         report.Domain, report.BatchId != 0 ? report.BatchId : report.ClaimId, report.ClaimId, Array.ConvertAll(report.Results, ToResult),
         report.Unreachable, report.NothingWon || report.ClaimId == 0, report.GoesOn, report.HasEnded, report.Site ?? "", report.IsElsewhere,
-        Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid, report.KeptBy ?? "");
+        Enum.IsDefined((SiteState)report.SiteState) ? (SiteState)report.SiteState : SiteState.Unsaid, report.KeptBy ?? "", report.IsRedirected);
 
     /// <summary>
     /// What a worker that knows no REQUIRETLS would send in clear text, and what one that knows no other next hop would send to the domain's hosts, it gets with

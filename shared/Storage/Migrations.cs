@@ -465,5 +465,9 @@ internal sealed class Migrations(string[][] entries, int oldestProgram)
             "ALTER TABLE domain_queues ADD COLUMN held_version BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX domain_queues_held ON domain_queues (held_version) WHERE held_version > 0",
         ],
+        [
+            // is_trusted: 1: by a reporter whom the settings name; only such a complaint puts anybody on a suppression list.
+            "ALTER TABLE complaints ADD COLUMN is_trusted BIGINT NOT NULL DEFAULT 0",
+        ],
     ];
 }

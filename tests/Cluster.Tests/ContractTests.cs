@@ -179,6 +179,29 @@ public sealed class ContractTests
         },
     };
 
+    /// <summary>Since suppression lists need to know who has refused, and who has reported.</summary>
+    public static TheoryData<object, string> Version8 => new()
+    {
+        {
+            new AttemptsCompleted("example.org", 77, [], false, BatchId: 76, IsRedirected: true),
+            """
+            {"domain":"example.org","claimId":77,"results":[],"unreachable":false,"nothingWon":false,"goesOn":false,"hasEnded":false,"site":"",
+             "batchId":76,"isElsewhere":false,"siteState":0,"isRedirected":true}
+            """
+        },
+        {
+            new MailEventRecorded(
+                "1E240-0-c", "complained", s_at, "1E240", "", "", "", "joe@example.net", "", "example.net", "", "", "", "", 0, null, IsHeld: false, IsExpired: false,
+                IsUncertain: false, "", new MailFeedback("abuse", "example.net", "", "", "", "1E300", IsTrusted: true)),
+            """
+            {"id":"1E240-0-c","kind":"complained","at":"2026-01-02T03:04:05.678+00:00","messageId":"1E240","headerId":"","sender":"","account":"",
+             "recipient":"joe@example.net","original":"","domain":"example.net","host":"","status":"","reply":"","replyClass":"","attempt":0,"nextAttemptAt":null,
+             "isHeld":false,"isExpired":false,"isUncertain":false,"envelopeId":"",
+             "feedback":{"type":"abuse","reporter":"example.net","host":"","source":"","recipient":"","reportId":"1E300","isTrusted":true}}
+            """
+        },
+    };
+
     /// <summary>A worker that knows no other next hop would send it to the hosts of the domain; it claims by the number of attempts, and nobody has had that many.</summary>
     [Fact]
     public void What_is_led_elsewhere_goes_to_workers_with_a_number_of_attempts_that_nobody_has_had()
@@ -189,6 +212,10 @@ public sealed class ContractTests
         Assert.Equal([1_000_003, ~1_000_003], written.Recipients.Select(one => one.Attempts));
         Assert.Equivalent(command, written.ToBatchCommand(), strict: true);
     }
+
+    [Fact]
+    public void A_worker_of_an_earlier_version_does_not_say_whether_mail_was_led_elsewhere() =>
+        Assert.Null(JsonSerializer.Deserialize<AttemptsCompleted>("""{"domain":"example.org","claimId":77,"results":[],"unreachable":false}""", SystemTextJsonMessageSerializer.Options)!.ToReport().IsRedirected);
 
     [Fact]
     public void A_worker_of_a_later_version_may_say_what_nobody_knows_of_a_site()
@@ -230,7 +257,7 @@ public sealed class ContractTests
         var permitted = new BatchCommand(
             77, "example.org", [recipient], "mx.example.org", 4711, EndsConnection: true, "sender example.net", 4712, "mx.example.net:25", MayKeep: true, KeptAfter: 76, MessagesPerConnection: 100);
         var report = new AttemptReport(
-            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org", true, SiteState.Answered, "pod_delivery_bus_x1");
+            "example.org", 77, 78, [new(65_536_001, AttemptOutcome.Uncertain, "4.4.2", "contact lost", "mx.example.org", s_at, s_at, Tls: new("dane", "published", "tlsa", "TLSv1.3", "X"))], true, true, true, true, "mx.example.org", true, SiteState.Answered, "pod_delivery_bus_x1", IsRedirected: true);
 
         Assert.Equivalent(permitted, permitted.ToDeliverMessages().ToBatchCommand(), strict: true);
         Assert.Equivalent(envelope, envelope.ToContract().ToEnvelope(), strict: true);
@@ -253,21 +280,21 @@ public sealed class ContractTests
         Assert.Null(forged!.Messages);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7)), MemberData(nameof(Version8))]
     public void What_version_1_wrote_is_read(object message, string frozen)
     {
         var read = JsonSerializer.Deserialize(frozen, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Assert.Equivalent(message, read, strict: true);
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7)), MemberData(nameof(Version8))]
     public void What_is_written_has_all_that_version_1_reads(object message, string frozen)
     {
         var written = JsonSerializer.SerializeToNode(message, message.GetType(), SystemTextJsonMessageSerializer.Options);
         Contains(JsonNode.Parse(frozen)!, written, "$");
     }
 
-    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7))]
+    [Theory, MemberData(nameof(Version1)), MemberData(nameof(Version2)), MemberData(nameof(Version3)), MemberData(nameof(Version4)), MemberData(nameof(Version5)), MemberData(nameof(Version6)), MemberData(nameof(Version7)), MemberData(nameof(Version8))]
     public void Fields_of_a_later_version_are_passed_over(object message, string frozen)
     {
         var later = JsonNode.Parse(frozen)!.AsObject();

@@ -46,5 +46,6 @@ public sealed class RedirectTests
         await server.FinishAsync();
         Assert.Equal(["Delivered 2.0.0"], Bench.Outcomes(report));
         Assert.Equal("", report.Site);
+        Assert.True(report.IsRedirected);
     }
 }

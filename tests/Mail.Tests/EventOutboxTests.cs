@@ -193,8 +193,8 @@ public abstract partial class StoreTests
         var recipients = await Store.Complaints.ListSentAsync(message, default);
         Assert.Equal(["a@example.net", "b@example.net"], recipients.Select(one => one.Address));
         var complaint = new Complaint(recipients[0].RecipientId, 77, Store.Time.GetUtcNow(), "abuse", "192.0.2.1", "example.net", "", "mail.example.net");
-        Assert.Equal(ComplaintKept.Recorded, await Store.Complaints.RecordAsync(recipients[0], complaint));
-        Assert.Equal(ComplaintKept.Known, await Store.Complaints.RecordAsync(recipients[0], complaint with { ReportId = 78 }));
+        Assert.Equal(ComplaintKept.Recorded, await Store.Complaints.RecordAsync(recipients[0], complaint, null));
+        Assert.Equal(ComplaintKept.Known, await Store.Complaints.RecordAsync(recipients[0], complaint with { ReportId = 78 }, null));
 
         var told = Assert.Single(await Store.Events.ListNextAsync("all", 10, default));
         Assert.Equal((EventKind.Complained, complaint, $"{MessageIds.ToText(message)}-0-c", "ann@example.org"), (told.Kind, told.Complaint, told.Id, told.AccountAddress));
@@ -204,6 +204,31 @@ public abstract partial class StoreTests
         await Store.Events.TakenAsync("all", [told]);
         await Store.History.ForgetAsync(Store.Time.GetUtcNow().AddDays(30), default);
         Assert.Equal(0, await Store.CountRowsAsync("complaints"));
+    }
+
+    [Fact]
+    public async Task Only_a_trusted_complaint_puts_on_a_list_and_once()
+    {
+        await TellAsync("all", EventKind.Complained);
+        var message = (await DeliverAsync("a@example.net"))[0].MessageId;
+        var about = Assert.Single(await Store.Complaints.ListSentAsync(message, default));
+        var complaint = new Complaint(about.RecipientId, 77, Store.Time.GetUtcNow(), "abuse", "192.0.2.1", "example.net", "", "mail.example.net");
+        var trusted = complaint with { ReportId = 78, Reporter = "fbl.example", IsTrusted = true };
+        var suppression = new Suppression("lists@example.org", "a@example.net", SuppressionCause.Complaint, "abuse", Store.Time.GetUtcNow(), null);
+
+        Assert.Equal(ComplaintKept.Recorded, await Store.Complaints.RecordAsync(about, complaint, suppression));
+        Assert.Equal(0, await Store.CountRowsAsync("suppressions"));
+        Assert.Equal(ComplaintKept.Confirmed, await Store.Complaints.RecordAsync(about, trusted, suppression));
+        Assert.Equal(1, await Store.CountRowsAsync("suppressions"));
+        Assert.Equal([trusted], (await Store.History.FindAsync(message, default))!.Recipients.Select(one => one.Complaint));
+        Assert.Equal(trusted, Assert.Single(await Store.Events.ListNextAsync("all", 10, default)).Complaint);
+
+        // An operator takes him off, and the same report comes again, or the other.
+        await Store.RunAsync("DELETE FROM suppressions");
+        Assert.Equal(ComplaintKept.Known, await Store.Complaints.RecordAsync(about, trusted, suppression));
+        Assert.Equal(ComplaintKept.Known, await Store.Complaints.RecordAsync(about, complaint, suppression));
+        Assert.Equal(0, await Store.CountRowsAsync("suppressions"));
+        Assert.Equal([trusted], (await Store.History.FindAsync(message, default))!.Recipients.Select(one => one.Complaint));
     }
 
     private async Task TellAsync(string receiver, params EventKind[] kinds)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -9,6 +10,7 @@ using MailPipeline.Storage;
 using MailPipeline.Testing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
@@ -260,6 +262,51 @@ public sealed class EventSenderTests : IAsyncDisposable
         Assert.EndsWith("answered 413", Assert.Single(Lines(2180)), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    [InlineData(9)]
+    public async Task An_event_that_a_page_refuses_is_given_up_and_the_others_go_on(int place)
+    {
+        using var counted = new MetricCollector<long>(_services.GetRequiredService<IMeterFactory>(), QueueTelemetry.MeterName, "mailpipeline.queue.events");
+        var sender = await StartAsync();
+        var ids = new List<string>();
+        for (var i = 0; i < 10; i++, _time.Advance(TimeSpan.FromMilliseconds(1)))
+            ids.Add($"{(await DeliverAsync(0, "a@example.net")).MessageId:X}-0-1");
+        Page.Answer = (_, post, context) =>
+        {
+            context.Response.StatusCode = post.EventIds.Contains(ids[place]) ? 422 : 200;
+            return Task.CompletedTask;
+        };
+        for (var i = 0; i < EventSender.MostRefusals; i++, _time.Advance(EventSender.LongestPause))
+            await sender.SendAsync(default);
+        Assert.Empty(Page.Taken);
+        Assert.Equal(EventSender.MostRefusals, Page.Posts.Count);
+        await sender.SendAsync(default);
+        Assert.Equal(ids.Where((_, i) => i != place), Page.Taken.Select(one => one.GetProperty("id").GetString()));
+        Assert.Equal($"Event {ids[place]} is given up, and hook is not told of it: he refuses it alone, and what follows goes on: 127.0.0.1 answered 422", Assert.Single(Lines(2187)));
+        Assert.Equal(1, counted.GetMeasurementSnapshot().Where(one => Equals(one.Tags["outcome"], "refused")).Sum(one => one.Value));
+        Assert.Empty(await Events.ListNextAsync("hook", 10, default));
+    }
+
+    [Theory]
+    [InlineData(400, 1)]
+    [InlineData(401, 0)]
+    [InlineData(404, 0)]
+    [InlineData(410, 0)]
+    [InlineData(503, 0)]
+    public async Task A_page_that_takes_nothing_at_all_costs_few_events_or_none(int status, int most)
+    {
+        var sender = await StartAsync();
+        for (var i = 0; i < 3; i++)
+            await DeliverAsync(0, "a@example.net");
+        Page.Answer = WebhookReceiver.With(status);
+        for (var i = 0; i <= EventSender.MostRefusals; i++, _time.Advance(EventSender.LongestPause))
+            await sender.SendAsync(default);
+        Assert.Equal(most, Lines(2187).Count());
+        Assert.Equal(3 - most, (await Events.ListNextAsync("hook", 10, default)).Count);
+    }
+
     [Fact]
     public async Task A_page_that_wants_to_be_left_alone_is()
     {
@@ -302,9 +349,13 @@ public sealed class EventSenderTests : IAsyncDisposable
     [InlineData("Name=", "Events:Webhooks:0:Name is ''; it must be")]
     [InlineData("Name=A b", "Events:Webhooks:0:Name is 'A b'; it must be")]
     [InlineData("Name=bus", "Events:Webhooks:0:Name is 'bus', as that of another receiver")]
-    [InlineData("Url=http://hooks.example/", "Events:Webhooks:0:Url is 'http://hooks.example/'; it must be https://HOST/PATH")]
-    [InlineData("Url=https://user:pw@hooks.example/", "Events:Webhooks:0:Url is 'https://hooks.example/'; it must be https://HOST/PATH without a user")]
-    [InlineData("Url=hooks", "Events:Webhooks:0:Url is 'hooks'; it must be")]
+    [InlineData("Url=http://hooks.example/", "Events:Webhooks:0:Url is 'http://hooks.example/...'; it must be https://HOST/PATH")]
+    [InlineData("Url=https://user:pw@hooks.example/", "Events:Webhooks:0:Url is 'https://hooks.example/...'; it must be https://HOST/PATH without a user")]
+    // Whoever has the address of such a page may post to it.
+    [InlineData("Url=http://hooks.example:8080/T0/pw?key=pw", "Events:Webhooks:0:Url is 'http://hooks.example:8080/...'; it must be https://HOST/PATH")]
+    [InlineData("Url=hooks.example/pw", "Events:Webhooks:0:Url is no URL that can be shown (16 characters); it must be")]
+    [InlineData("Url=user:pw@hooks.example/", "Events:Webhooks:0:Url is no URL that can be shown (22 characters); it must be")]
+    [InlineData("Url=", "Events:Webhooks:0:Url is ''; it must be")]
     [InlineData("Secret=", "Events:Webhooks:0:Secret or Events:Webhooks:0:SecretFile must be set")]
     [InlineData("Secret=c2hvcnQ=", "Events:Webhooks:0:Secret: a secret must be 24 to 64 octets in base64")]
     [InlineData("SenderDomains=a b", "Events:Webhooks:0:SenderDomains:0 is 'a b'; it must be a domain name")]

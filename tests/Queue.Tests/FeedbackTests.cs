@@ -121,9 +121,9 @@ public sealed class FeedbackTests
     private static readonly Case[] s_cases =
     [
         // Of the recipient's own organisation, about the only one there, whether it names him or not.
-        new("fbl@mail.example.net", Proven, "", "<a@example.net>", "recorded a@example.net"),
-        new("fbl@example.net", Proven, "no Received", "<a@example.net>", "recorded a@example.net"),
-        new("fbl@example.com", Proven, "", "", "recorded c@example.com"),
+        new("fbl@mail.example.net", Proven, "", "<a@example.net>", "untrusted a@example.net"),
+        new("fbl@example.net", Proven, "no Received", "<a@example.net>", "untrusted a@example.net"),
+        new("fbl@example.com", Proven, "", "", "untrusted c@example.com"),
         // Another user there may have the message too, and name whom he likes; whom an operator trusts does not.
         new("fbl@example.net", Proven, "two", "<a@example.net>", "ambiguous"),
         new("fbl@feedback.trusted.example", Proven, "two", "<a@example.net>", "recorded a@example.net"),
@@ -174,15 +174,43 @@ public sealed class FeedbackTests
                 continue;
             var complaint = complained[0].Complaint!;
             Assert.Equal(
-                ("abuse", "192.0.2.1", one.From.Split('@')[1], report, "mail.example.net"),
-                (complaint.Feedback, complaint.Source, complaint.Reporter, complaint.ReportId, complaint.Host));
+                ("abuse", "192.0.2.1", one.From.Split('@')[1], report, "mail.example.net", one.Expected.StartsWith("recorded", StringComparison.Ordinal)),
+                (complaint.Feedback, complaint.Source, complaint.Reporter, complaint.ReportId, complaint.Host, complaint.IsTrusted));
             // The same again changes nothing.
             var again = await ArriveAsync(queue, Report(fields, header, one.From), one.Tag);
             Assert.Contains(queue.Lines(2185), line => line.StartsWith($"message={again:X} status=feedback-known ", StringComparison.Ordinal));
         }
 
-        Assert.Equal(s_cases.Count(one => one.Expected.StartsWith("recorded", StringComparison.Ordinal)), queue.Lines(2184).Count);
+        Assert.Equal(s_cases.Count(one => one.Expected.Contains(' ', StringComparison.Ordinal)), queue.Lines(2184).Count);
         Assert.False(await queue.Duty("read_feedback").RoundAsync());
+    }
+
+    /// <summary>Somebody else at his provider may write a report that is proven, with a Message-ID that he knows of an archive.</summary>
+    [Fact]
+    public async Task Who_is_named_by_a_reporter_whom_nobody_trusts_still_gets_mail()
+    {
+        const string lists = "ann@example.org";
+        var joe = new OperatorIdentity("joe");
+        await using var queue = await StartAsync();
+        await queue.Suppressions.BeginAsync(lists, TimeSpan.FromDays(30), joe);
+        var sent = await SendAsync(queue, "news.1@example.org");
+        await queue.ExecuteAsync($"UPDATE recipients SET flow = '{lists}' WHERE id >> 16 = {sent}");
+        var header = Header.Replace("id 3E8", $"id {sent:X}", StringComparison.Ordinal);
+
+        await ArriveAsync(queue, Report(Fields, header[header.IndexOf("From:", StringComparison.Ordinal)..], "stranger@example.net"), Proven);
+        Assert.Equal([("a@example.net", false)], await ComplaintsAsync());
+        Assert.Empty(await queue.Suppressions.ListAsync(lists, "", 10, default));
+        // Nor does it stand for one of whom an operator trusts.
+        await ArriveAsync(queue, Report(Fields, header, "fbl@trusted.example"), Proven);
+        Assert.Equal([("a@example.net", true)], await ComplaintsAsync());
+        Assert.Equal([("a@example.net", SuppressionCause.Complaint)], (await queue.Suppressions.ListAsync(lists, "", 10, default)).Select(one => (one.Address, one.Cause)));
+        // What is known does not undo what an operator did since.
+        await queue.Suppressions.RemoveAsync(lists, "a@example.net", joe);
+        await ArriveAsync(queue, Report(Fields, header, "fbl@trusted.example"), Proven);
+        Assert.Empty(await queue.Suppressions.ListAsync(lists, "", 10, default));
+
+        async Task<IEnumerable<(string, bool)>> ComplaintsAsync() => (await queue.History.FindAsync(sent, default))!.Recipients
+            .Where(recipient => recipient.Complaint is not null).Select(recipient => (recipient.Address, recipient.Complaint!.IsTrusted));
     }
 
     [Fact]

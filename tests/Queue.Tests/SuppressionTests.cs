@@ -95,6 +95,45 @@ public sealed class SuppressionTests
         Assert.Equal(isListed ? 1 : 0, (await queue.Suppressions.ListAsync("example.org", "", 10, default)).Count);
     }
 
+    /// <summary>An operator who leads mail to a host that does not know the mailboxes has told their senders nothing of these.</summary>
+    [Fact]
+    public async Task Nobody_comes_to_a_list_by_the_host_to_which_a_rule_leads_his_mail()
+    {
+        await using var queue = await StartAsync();
+        await queue.Suppressions.BeginAsync(Lists, TimeSpan.FromDays(30), s_joe);
+        await queue.Rules.AddAsync(new QueueRule("elsewhere", RuleAct.Redirect, new() { Recipient = new("led@example.net") }, "a test") { Text = "backup.example:2525" }, s_joe);
+        await queue.Book.ReadAsync(default);
+        queue.Worker.Answer = _ => s_noSuchUser;
+        await queue.OutcomeOfAsync(await queue.AcceptOfAsync(Lists, Lists, "led@example.net"));
+        Assert.Equal("backup.example:2525", Assert.Single(queue.Worker.Commands).RedirectTo);
+        Assert.Empty(await queue.Suppressions.ListAsync(Lists, "", 10, default));
+        await queue.Rules.RemoveAsync("elsewhere", s_joe);
+        await queue.Book.ReadAsync(default);
+        await queue.OutcomeOfAsync(await queue.AcceptOfAsync(Lists, Lists, "led@example.net"));
+        Assert.Single(await queue.Suppressions.ListAsync(Lists, "", 10, default));
+    }
+
+    /// <summary>The queue that gave the batch out is gone, with what it knew of it.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(null, false)]
+    public async Task Of_a_batch_that_nobody_knows_the_report_says_who_has_refused(bool? isRedirected, bool isListed)
+    {
+        await using var queue = await StartAsync();
+        await queue.Suppressions.BeginAsync(Lists, TimeSpan.FromDays(30), s_joe);
+        var never = new TaskCompletionSource();
+        queue.Worker.Until = _ => never.Task;
+        var id = await queue.AcceptOfAsync(Lists, Lists, "ann@example.net");
+        await Until.TrueAsync(() => Task.FromResult(queue.Worker.Claims.Count == 1), "the claim is won");
+        var (claim, now) = (queue.Worker.Claims.Single().Id, TimeProvider.System.GetUtcNow());
+        var failed = new AttemptResult(RecipientIds.Of(id, 0), AttemptOutcome.Failed, "5.1.1", "550 5.1.1 no such user", "", now, now);
+        await queue.ReportAsync(new AttemptReport("example.net", claim + 1000, claim, [failed], Unreachable: false, IsRedirected: isRedirected));
+        await queue.OutcomeOfAsync(id);
+        Assert.Equal(isListed ? 1 : 0, (await queue.Suppressions.ListAsync(Lists, "", 10, default)).Count);
+        never.SetResult();
+    }
+
     [Fact]
     public async Task Which_replies_these_are_is_a_setting()
     {

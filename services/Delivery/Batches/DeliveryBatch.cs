@@ -494,7 +494,8 @@ internal sealed partial class DeliveryBatch : IDots
             _context.Telemetry.Attempted(result.Outcome, 1);
         }
 
-        return new AttemptReport(Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState, KeptBy: KeptBy);
+        return new AttemptReport(
+            Domain, _wanted.BatchId, Claim.Id, [.. results], IsUnreachable, HasEnded: hasEnded, Site: Site, SiteState: SiteState, KeptBy: KeptBy, IsRedirected: IsRedirected);
     }
 
     private SiteState SiteState =>

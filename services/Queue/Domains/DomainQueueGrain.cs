@@ -201,6 +201,9 @@ internal sealed partial class DomainQueueGrain(
             _queue.SetBack(batch.Endpoint, time.GetUtcNow());
         if (!dispatch.IsRedirectedInPart(batch) && DomainQueue.SaysSomething(report, isUnderWay: batch is not null) && (batch is not null || await IsHeldHereAsync(report.ClaimId)))
             await LearnAsync(report);
+        // What this queue has given out itself it knows best: a worker of an earlier version says nothing of it.
+        if (batch is { IsAdopted: false })
+            report = report with { IsRedirected = batch.RedirectTo is not null };
         // The next batch need not wait for the records of this one.
         var recording = outcomes.RecordAsync(report, batch?.Recipients ?? [], _queue.Backoff.BackoffUntil);
         await dispatch.RunAsync(Domain);

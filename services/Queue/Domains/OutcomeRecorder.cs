@@ -50,7 +50,7 @@ internal sealed partial class OutcomeRecorder(
             recipients[recipient.RecipientId] = recipient;
             var decision = AttemptDecision.Of(
                 recipient, result, uncertain.GetValueOrDefault(result.RecipientId), policy.Schedules, policy.Replies, now, Random.Shared.NextDouble());
-            decision = await suppressed.JudgeAsync(recipient, decision, policy.Replies);
+            decision = await suppressed.JudgeAsync(recipient, decision, policy.Replies, report.IsRedirected);
             decisions.Add(decision);
             using var activity = telemetry.StartActivity("decide", recipient.TraceParent);
             activity?.SetTag("mailpipeline.state", decision.State.ToString()).SetTag("mailpipeline.status", result.Status);

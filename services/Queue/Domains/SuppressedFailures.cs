@@ -9,12 +9,13 @@ namespace MailPipeline.Queue.Domains;
 internal sealed class SuppressedFailures(SuppressionStore store, MailDirectory directory, IOptions<QueueOptions> options, TimeProvider time)
 {
     /// <summary>The decision, and what comes to a list with it.</summary>
-    public async ValueTask<RecipientDecision> JudgeAsync(Recipient recipient, RecipientDecision decision, ReplyTable replies)
+    /// <param name="isRedirected">Whoever refused is where an operator led the mail, and need not know the domain's mailboxes; null: perhaps.</param>
+    public async ValueTask<RecipientDecision> JudgeAsync(Recipient recipient, RecipientDecision decision, ReplyTable replies, bool? isRedirected)
     {
         var result = decision.Result;
         // What may have arrived was not refused; reports are nobody's mail.
         if (decision.State != RecipientState.Bounced || result.Outcome == AttemptOutcome.Uncertain || recipient.Route == RecipientRoute.Local
-            || recipient.Sender.Length == 0 || !options.Value.Suppression.Classes.Contains(result.Class))
+            || recipient.Sender.Length == 0 || isRedirected != false || !options.Value.Suppression.Classes.Contains(result.Class))
         {
             return decision;
         }

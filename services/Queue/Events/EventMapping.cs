@@ -13,5 +13,5 @@ internal static class EventMapping
         happened.Class == ReplyClass.None ? "" : happened.Class.ToString().ToLowerInvariant(), happened.Kind == EventKind.Complained ? 0 : (int)happened.Number, happened.NextAttemptAt,
         happened.Details.HasFlag(EventDetails.Held), happened.Details.HasFlag(EventDetails.Expired), happened.Details.HasFlag(EventDetails.Uncertain), happened.EnvelopeId,
         happened.Complaint is { } complaint
-            ? new MailFeedback(complaint.Feedback, complaint.Reporter, complaint.Host, complaint.Source, complaint.Original, MessageIds.ToText(complaint.ReportId)) : null);
+            ? new MailFeedback(complaint.Feedback, complaint.Reporter, complaint.Host, complaint.Source, complaint.Original, MessageIds.ToText(complaint.ReportId), complaint.IsTrusted) : null);
 }

@@ -61,7 +61,12 @@ internal sealed partial class EventReceivers : IHostedLifecycleService, IDisposa
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StartedAsync(CancellationToken cancellationToken)
+    {
+        foreach (var sender in Senders)
+            _telemetry.EventsBegin(sender.Name);
+        return Task.CompletedTask;
+    }
 
     public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

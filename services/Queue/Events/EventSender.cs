@@ -4,7 +4,8 @@ namespace MailPipeline.Queue.Events;
 
 /// <summary>
 /// Sends one receiver what waits for him, in order, and takes it away when he has it: so he gets each event at least once, whoever dies in between, and always
-/// under the same id. While he takes none there is one try at growing intervals, and all waits behind it. For one caller at a time.
+/// under the same id. While he takes none there is one try at growing intervals, and all waits behind it. What he refuses again and again is halved down to the one event that he does not
+/// want, which is given up, so that the others go on. For one caller at a time.
 /// </summary>
 internal sealed partial class EventSender(
     string name, IReadOnlyList<EventKind> kinds, EventFilter filter, int batchEvents, IEventDestination destination, EventStore store, QueueTelemetry telemetry, TimeProvider time,
@@ -20,12 +21,19 @@ internal sealed partial class EventSender(
     /// <summary>What a receiver asks for beyond it is not heeded.</summary>
     private static readonly TimeSpan s_longestWish = TimeSpan.FromHours(1);
 
+    /// <summary>So often a post is refused, with growing pauses between, before an event in it is looked for: a page that refuses all of them loses one in 25 minutes.</summary>
+    internal const int MostRefusals = 5;
+
     private readonly GrowingPause _pause = new(s_firstPause, LongestPause);
 
     private DateTimeOffset _wishUntil = DateTimeOffset.MinValue;
 
     // Where he found a post too long.
     private int _bearable = int.MaxValue;
+
+    // Refused in succession; and how many events of those that are next have the one among them that is why, once it is looked for.
+    private int _refusals;
+    private int _suspects;
 
     // Null: this process does not know yet.
     private bool? _isAway;
@@ -72,15 +80,41 @@ internal sealed partial class EventSender(
             return true;
         }
 
+        if (sent.IsRefused && ++_refusals > MostRefusals)
+        {
+            await IsolateAsync(wanted, sent.Fault);
+            return true;
+        }
+
         if (sent.Fault.Length > 0)
         {
+            if (!sent.IsRefused)
+                (_refusals, _suspects) = (0, 0);
             await NoteAwayAsync(sent);
             return false;
         }
 
-        _bearable = _bearable < batchEvents ? _bearable * 2 : int.MaxValue;
+        _suspects = Math.Max(0, _suspects - wanted.Count);
+        // While the one is looked for posts grow no longer: it is among those that come next.
+        if (_suspects == 0)
+            (_refusals, _bearable) = (0, _bearable < batchEvents ? _bearable * 2 : int.MaxValue);
         await NoteThereAsync(cancellationToken);
         return true;
+    }
+
+    /// <summary>What he has refused so often goes in halves; one event alone is given up.</summary>
+    private async Task IsolateAsync(List<WaitingEvent> refused, string fault)
+    {
+        if (refused.Count > 1)
+        {
+            (_suspects, _bearable) = (refused.Count, refused.Count / 2);
+            return;
+        }
+
+        await store.TakenAsync(name, refused);
+        telemetry.EventRefused(name);
+        LogRefused(log, refused[0].Id, name, fault);
+        (_refusals, _suspects) = (0, 0);
     }
 
     private async Task NoteAwayAsync(EventsSent sent)
@@ -114,6 +148,9 @@ internal sealed partial class EventSender(
 
     [LoggerMessage(2180, LogLevel.Warning, "Events for {Receiver} are not taken, and wait: {Reason}")]
     private static partial void LogAway(ILogger log, string receiver, string reason);
+
+    [LoggerMessage(2187, LogLevel.Error, "Event {Event} is given up, and {Receiver} is not told of it: he refuses it alone, and what follows goes on: {Reason}")]
+    private static partial void LogRefused(ILogger log, string @event, string receiver, string reason);
 
     [LoggerMessage(2181, LogLevel.Information, "Events for {Receiver} are taken again, after {Away}")]
     private static partial void LogBack(ILogger log, string receiver, TimeSpan away);

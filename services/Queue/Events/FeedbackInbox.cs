@@ -4,17 +4,15 @@ using Microsoft.Extensions.Options;
 
 namespace MailPipeline.Queue.Events;
 
-/// <summary>What follows a complaint that is believed, of a sender (<see cref="SentRecipient.Flow"/>) and a recipient. It is done before the complaint is recorded, and so may be done again.</summary>
-internal delegate Task ComplaintBelieved(SentRecipient about, Complaint complaint, CancellationToken cancellationToken);
-
 /// <summary>
 /// Reads complaints that providers send to addresses of ours (RFC 5965), beside the way of the mail, which goes where it is addressed whatever is in it. A complaint counts
-/// where all of these hold: the report is proven (DMARC) to be from the domain in its From; the message in it has the Message-ID of one of ours, which only who has the message knows; we
-/// have handed that message to a host of the recipient's domain; and that domain is of the reporter's organisation, where no other of its recipients is. So a user of a provider complains of nobody's mail but
-/// his own. Whom an operator trusts may speak for recipients of any domain, for one of several, and by the id in our Received field alone.
+/// where all of these hold: the report is proven (DMARC) to be from the domain in its From; the message in it has the Message-ID of one of ours; we
+/// have handed that message to a host of the recipient's domain; and that domain is of the reporter's organisation, where no other of its recipients is. That proves the provider and not the user:
+/// another user there may know the Message-ID, of an answer or an archive. So such a complaint is recorded and told, and keeps nobody from mail. Whom an operator trusts puts recipients on suppression lists, and
+/// may speak for recipients of any domain, for one of several, and by the id in our Received field alone.
 /// </summary>
 internal sealed partial class FeedbackInbox(
-    ComplaintStore store, IEnumerable<ComplaintBelieved> believed, DmarcReportStore arrived, MessageStore messages, IOptions<EventOptions> events, IOptions<QueueOptions> queue, QueueTelemetry telemetry, TimeProvider time,
+    ComplaintStore store, SuppressionStore suppressions, DmarcReportStore arrived, MessageStore messages, IOptions<EventOptions> events, IOptions<QueueOptions> queue, QueueTelemetry telemetry, TimeProvider time,
     ILogger<FeedbackInbox> log)
 {
     private const int MostAtOnce = 50;
@@ -53,16 +51,16 @@ internal sealed partial class FeedbackInbox(
         }
 
         var author = ReportAuthor.Of(octets);
-        var (found, outcome) = await FindAsync(reportId, report, author, cancellationToken);
+        var isTrusted = Array.Exists(_trusted, trusted => author == trusted || author.EndsWith($".{trusted}", StringComparison.Ordinal));
+        var (found, outcome) = await FindAsync(reportId, report, author, isTrusted, cancellationToken);
         if (found.Count == 0)
             await store.DropAsync(reportId);
         var now = time.GetUtcNow();
         foreach (var recipient in found)
         {
-            var complaint = new Complaint(recipient.RecipientId, reportId, now, report.Type, report.Source, author, report.Recipients.Count > 0 ? report.Recipients[0] : "", report.Host);
-            foreach (var act in believed)
-                await act(recipient, complaint, cancellationToken);
-            if (await store.RecordAsync(recipient, complaint) == ComplaintKept.Known)
+            var complaint = new Complaint(recipient.RecipientId, reportId, now, report.Type, report.Source, author, report.Recipients.Count > 0 ? report.Recipients[0] : "", report.Host, isTrusted);
+            var suppression = isTrusted ? await suppressions.OfComplaintAsync(recipient.Flow, recipient.Address, complaint.Feedback, cancellationToken) : null;
+            if (await store.RecordAsync(recipient, complaint, suppression) == ComplaintKept.Known)
                 outcome = "known";
             else
                 LogComplaint(log, MessageIds.ToText(RecipientIds.MessageId(recipient.RecipientId)), ServiceDefaults.LogText.Address(recipient.Address), report.Type, MessageIds.ToText(reportId));
@@ -74,7 +72,7 @@ internal sealed partial class FeedbackInbox(
 
     /// <summary>Whom it is about; nobody, and why.</summary>
     private async Task<(IReadOnlyList<SentRecipient> Recipients, string Outcome)> FindAsync(
-        long reportId, FeedbackReport report, string author, CancellationToken cancellationToken)
+        long reportId, FeedbackReport report, string author, bool isTrusted, CancellationToken cancellationToken)
     {
         if (report.Type == FeedbackReport.AuthenticationFailure)
             return ([], "auth_failure");
@@ -82,7 +80,6 @@ internal sealed partial class FeedbackInbox(
             return ([], "not_spam");
         if (author.Length == 0 || await arrived.FindMessageAsync(reportId, cancellationToken) is not { IsProven: true })
             return ([], "unproven");
-        var isTrusted = Array.Exists(_trusted, trusted => author == trusted || author.EndsWith($".{trusted}", StringComparison.Ordinal));
         var named = report.Recipients.Select(MailName.Key).ToHashSet(StringComparer.Ordinal);
         foreach (var messageId in await store.FindMessagesAsync(report.HeaderId, report.MessageId, idSuffices: isTrusted, cancellationToken))
         {
@@ -90,7 +87,7 @@ internal sealed partial class FeedbackInbox(
             var meant = named.Count == 0
                 ? his : his.FindAll(recipient => named.Contains(MailName.Key(recipient.Address)) || named.Contains(MailName.Key(recipient.Original)));
             if (meant.Count > 0)
-                return his.Count > 1 && (named.Count == 0 || !isTrusted) ? ([], "ambiguous") : (meant, "recorded");
+                return his.Count > 1 && (named.Count == 0 || !isTrusted) ? ([], "ambiguous") : (meant, isTrusted ? "recorded" : "untrusted");
         }
 
         return ([], "unmatched");

@@ -14,4 +14,6 @@ internal interface IEventDestination
 /// <param name="Fault">Why he has not all of them; empty: he has.</param>
 /// <param name="IsTooMuch">Fewer at a time may do.</param>
 /// <param name="RetryAfter">How long he wants to be left alone; null: he says nothing.</param>
-internal readonly record struct EventsSent(IReadOnlyList<WaitingEvent> Taken, string Fault = "", bool IsTooMuch = false, TimeSpan? RetryAfter = null);
+/// <param name="IsRefused">He has read it and does not want it as it is: one of the events may be why.</param>
+internal readonly record struct EventsSent(
+    IReadOnlyList<WaitingEvent> Taken, string Fault = "", bool IsTooMuch = false, TimeSpan? RetryAfter = null, bool IsRefused = false);

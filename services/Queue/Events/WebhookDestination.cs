@@ -52,7 +52,7 @@ internal sealed class WebhookDestination : IEventDestination, IDisposable
             using var response = await _client.SendAsync(request, either.Token);
             return response.IsSuccessStatusCode ? new(events) : new(
                 [], $"{_page.Host} answered {(int)response.StatusCode}", response.StatusCode == HttpStatusCode.RequestEntityTooLarge,
-                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - now) : null);
+                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - now) : null, IsRefusal(response.StatusCode));
         }
         catch (Exception error) when (error is HttpRequestException or IOException or SocketException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
@@ -61,6 +61,11 @@ internal sealed class WebhookDestination : IEventDestination, IDisposable
     }
 
     public void Dispose() => _client.Dispose();
+
+    /// <summary>4xx, but for those that say nothing of what was posted: who may post, where, how often, and when.</summary>
+    private static bool IsRefusal(HttpStatusCode status) => (int)status is >= 400 and < 500 && status is not (
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden or HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed or HttpStatusCode.ProxyAuthenticationRequired
+        or HttpStatusCode.RequestTimeout or HttpStatusCode.Gone or HttpStatusCode.MisdirectedRequest or (HttpStatusCode)425 or HttpStatusCode.TooManyRequests);
 
     /// <summary>Null: they can be used. A file that cannot be used keeps those that were read before.</summary>
     private string? ReadSecrets()

@@ -14,6 +14,9 @@ public enum ComplaintKept
 
     /// <summary>Its recipient has complained of that message before.</summary>
     Known,
+
+    /// <summary>It was known from a reporter whom nobody trusts, and now one says so who is trusted.</summary>
+    Confirmed,
 }
 
 /// <summary>Complaints of recipients, the messages of ours that they may be about, and those that bring them until somebody has looked.</summary>
@@ -48,8 +51,14 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
 
     private static readonly Statement s_insert = new(
         """
-        INSERT INTO complaints (recipient_id, report_id, at, feedback, source, reporter, original, host) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO complaints (recipient_id, report_id, at, feedback, source, reporter, original, host, is_trusted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT DO NOTHING
+        """);
+
+    private static readonly Statement s_confirm = new(
+        """
+        UPDATE complaints SET report_id = $2, at = $3, feedback = $4, source = $5, reporter = $6, original = $7, host = $8, is_trusted = $9
+        WHERE recipient_id = $1 AND is_trusted = 0
         """);
 
     /// <summary>Messages that somebody is to look at now, and how often that was begun.</summary>
@@ -100,18 +109,30 @@ public sealed class ComplaintStore(MailDatabase database, EventSubscriptions sub
         s_sent, r => new SentRecipient(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4)), cancellationToken,
         RecipientIds.Of(messageId, 0), RecipientIds.Of(messageId, RecipientIds.MaxPerMessage - 1), MostRecipients);
 
-    /// <summary>Records that the recipient does not want the message, once, with the event of it; and nobody looks at the report again.</summary>
-    public Task<ComplaintKept> RecordAsync(SentRecipient about, Complaint complaint) => database.WriteAsync(async transaction =>
+    /// <summary>
+    /// Records that the recipient does not want the message, once, with the event of it and his place on the sender's list; and nobody looks at the report again. What is known
+    /// puts nobody on a list another time: an operator may have taken him off it.
+    /// </summary>
+    /// <param name="suppression">What comes to a list by it, if the reporter is trusted; null: nothing.</param>
+    public Task<ComplaintKept> RecordAsync(SentRecipient about, Complaint complaint, Suppression? suppression) => database.WriteAsync(async transaction =>
     {
         transaction.ExecuteLast(s_isRead, complaint.ReportId);
-        var inserted = await transaction.ExecuteAsync(
-            s_insert, about.RecipientId, complaint.ReportId, complaint.At, StoredText.Note(complaint.Feedback, MaxName), StoredText.Note(complaint.Source, MaxName),
-            StoredText.Note(complaint.Reporter, MaxName), StoredText.Note(complaint.Original, MaxName), StoredText.Note(complaint.Host, MaxName));
-        if (inserted == 0)
-            return ComplaintKept.Known;
-        EventOutbox.Write(transaction, subscriptions, new OutcomeEvent(
-            new AttemptResult(about.RecipientId, AttemptOutcome.Delivered, "", "", "", complaint.At, complaint.At), OutcomeEvent.ComplaintNumber, EventKind.Complained));
-        return ComplaintKept.Recorded;
+        SqlValue[] values =
+        [
+            about.RecipientId, complaint.ReportId, complaint.At, StoredText.Note(complaint.Feedback, MaxName), StoredText.Note(complaint.Source, MaxName),
+            StoredText.Note(complaint.Reporter, MaxName), StoredText.Note(complaint.Original, MaxName), StoredText.Note(complaint.Host, MaxName), complaint.IsTrusted ? 1 : 0,
+        ];
+        var kept = await transaction.ExecuteAsync(s_insert, values) > 0 ? ComplaintKept.Recorded
+            : complaint.IsTrusted && await transaction.ExecuteAsync(s_confirm, values) > 0 ? ComplaintKept.Confirmed : ComplaintKept.Known;
+        if (kept != ComplaintKept.Known && complaint.IsTrusted && suppression is not null)
+            SuppressionStore.Note(transaction, suppression);
+        if (kept == ComplaintKept.Recorded)
+        {
+            EventOutbox.Write(transaction, subscriptions, new OutcomeEvent(
+                new AttemptResult(about.RecipientId, AttemptOutcome.Delivered, "", "", "", complaint.At, complaint.At), OutcomeEvent.ComplaintNumber, EventKind.Complained));
+        }
+
+        return kept;
     });
 
     private const int MaxName = 255;

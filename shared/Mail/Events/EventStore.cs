@@ -50,7 +50,8 @@ public sealed class EventStore(MailDatabase database)
         """
         SELECT o.recipient_id, o.number, o.kind, o.details, o.written_at, o.at, o.next_at, o.status, o.reply, o.host, o.reply_class,
             COALESCE(m.sender, ''), COALESCE(m.header_id, ''), COALESCE(r.address, ''), COALESCE(r.original, ''), COALESCE(r.domain, ''), COALESCE(r.flow, ''), COALESCE(m.dsn, ''),
-            COALESCE(c.report_id, 0), COALESCE(c.feedback, ''), COALESCE(c.source, ''), COALESCE(c.reporter, ''), COALESCE(c.original, ''), COALESCE(c.host, '')
+            COALESCE(c.report_id, 0), COALESCE(c.feedback, ''), COALESCE(c.source, ''), COALESCE(c.reporter, ''), COALESCE(c.original, ''), COALESCE(c.host, ''),
+            COALESCE(c.is_trusted, 0)
         FROM event_outbox o LEFT JOIN recipients r ON r.id = o.recipient_id LEFT JOIN messages m ON m.id = (o.recipient_id >> 16)
             LEFT JOIN complaints c ON c.recipient_id = o.recipient_id AND o.kind = 4
         WHERE o.receiver = $1 AND NOT EXISTS (
@@ -194,6 +195,6 @@ public sealed class EventStore(MailDatabase database)
             row.GetInt64(6) == 0 ? null : StoredTime.Read(row, 6), row.GetString(7), row.GetString(8), row.GetString(9), (ReplyClass)row.GetInt32(10),
             row.GetString(11), row.GetString(12), row.GetString(13), row.GetString(14), row.GetString(15), row.GetString(16), MailDsn.Parse(row.GetString(17)).EnvelopeIdText,
             row.GetInt64(18) == 0 ? null : new Complaint(
-                recipient, row.GetInt64(18), at, row.GetString(19), row.GetString(20), row.GetString(21), row.GetString(22), row.GetString(23)));
+                recipient, row.GetInt64(18), at, row.GetString(19), row.GetString(20), row.GetString(21), row.GetString(22), row.GetString(23), row.GetInt64(24) != 0));
     }
 }

@@ -74,5 +74,6 @@ public sealed record WaitingEvent(
 /// <param name="Reporter">The domain that the report is proven to be from.</param>
 /// <param name="Original">Original-Rcpt-To of the report, or empty.</param>
 /// <param name="Host">Reporting-MTA, or empty.</param>
+/// <param name="IsTrusted">An operator trusts the reporter (Events:FeedbackFrom). Of another, whoever has a mailbox at his domain and knows the Message-ID may have written it.</param>
 public sealed record Complaint(
-    long RecipientId, long ReportId, DateTimeOffset At, string Feedback, string Source, string Reporter, string Original, string Host);
+    long RecipientId, long ReportId, DateTimeOffset At, string Feedback, string Source, string Reporter, string Original, string Host, bool IsTrusted = false);

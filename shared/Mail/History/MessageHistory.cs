@@ -86,7 +86,7 @@ public sealed class MessageHistory(MailDatabase database)
         "SELECT action, done_by, done_at, recipients FROM operator_audit WHERE message_id = $1 ORDER BY done_at, id");
 
     private static readonly Statement s_complaints = new(
-        "SELECT recipient_id, report_id, at, feedback, source, reporter, original, host FROM complaints WHERE recipient_id BETWEEN $1 AND $2");
+        "SELECT recipient_id, report_id, at, feedback, source, reporter, original, host, is_trusted FROM complaints WHERE recipient_id BETWEEN $1 AND $2");
 
     private static readonly Statement s_reports = new(
         "SELECT id, kind, recipients, made_at, is_dropped FROM reports WHERE message_id = $1 ORDER BY made_at, id");
@@ -179,7 +179,7 @@ public sealed class MessageHistory(MailDatabase database)
             messageId);
         var complaints = (await database.QueryAsync(
             s_complaints,
-            r => new Complaint(r.GetInt64(0), r.GetInt64(1), StoredTime.Read(r, 2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.GetString(7)),
+            r => new Complaint(r.GetInt64(0), r.GetInt64(1), StoredTime.Read(r, 2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.GetString(7), r.GetInt64(8) != 0),
             cancellationToken, first, last)).ToDictionary(complaint => complaint.RecipientId);
         return message with { Recipients = [.. recipients.Select(recipient => recipient with { Attempts = [.. attempts[recipient.RecipientId]], Complaint = complaints.GetValueOrDefault(recipient.RecipientId) })], Audit = audit, Reports = reports };
     }

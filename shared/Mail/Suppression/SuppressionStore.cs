@@ -176,22 +176,12 @@ public sealed class SuppressionStore(MailDatabase database, MailStoreOptions opt
     public async Task<IReadOnlyList<Suppression>> ListAsync(string sender, string after, int limit, CancellationToken cancellationToken) =>
         await database.QueryAsync(s_list, Read, cancellationToken, sender, after, database.Time.GetUtcNow(), limit);
 
-    /// <summary>
-    /// A recipient has complained of mail of the sender. False: that one has no list. Who is on it already stays there as he is.
-    /// </summary>
+    /// <summary>How a recipient who complains of mail of the sender comes to that one's list, with the record of the complaint. Null: the sender has none.</summary>
     /// <param name="sender">The account or domain whose mail it was (<see cref="FlowKey"/>).</param>
     /// <param name="text">What is known of the complaint, in a few words.</param>
-    public async Task<bool> AddComplaintAsync(string sender, string address, string text, CancellationToken cancellationToken)
-    {
-        if (!(await SendersAsync(cancellationToken)).TryGetValue(SenderKey(sender), out var suppressing) || !StoredText.IsStorable(address))
-            return false;
-        var added = Create(suppressing, address, SuppressionCause.Complaint, text, database.Time.GetUtcNow());
-        return await database.WriteAsync(transaction =>
-        {
-            Note(transaction, added);
-            return ValueTask.FromResult(true);
-        });
-    }
+    public async ValueTask<Suppression?> OfComplaintAsync(string sender, string address, string text, CancellationToken cancellationToken) =>
+        (await SendersAsync(cancellationToken)).TryGetValue(SenderKey(sender), out var suppressing) && StoredText.IsStorable(address)
+            ? Create(suppressing, address, SuppressionCause.Complaint, text, database.Time.GetUtcNow()) : null;
 
     /// <summary>
     /// An operator puts recipients on a list, in the place of what it says of them, some hundreds in one transaction however many there are. Returns how many.

@@ -57,7 +57,7 @@ internal static partial class RoomRules
         [("shared/Mail", "Tokens")] = ["Audit"],
         [("shared/Mail", "Audit")] = [],
         [("shared/Mail", "Search")] = [],
-        [("shared/Mail", "Events")] = ["Search"],
+        [("shared/Mail", "Events")] = ["Search", "Suppression"],
         [("services/Mailbox", "Maildrops")] = [],
         [("services/Mailbox", "Pop3")] = [],
         [("services/Standalone", "Demo")] = [],
