@@ -10,12 +10,12 @@ public sealed partial class FlowTests(ImpatientCluster shared)
 {
     private static readonly string[] Accounts = ["ann", "ben"];
 
-    /// <summary>Metrics that are there when what they count has happened: refusals, far ends with TLS, a bus that is away.</summary>
+    /// <summary>Metrics that are there when what they count has happened: refusals, far ends with TLS, a bus that is away, a receiver of events.</summary>
     private static readonly string[] s_accidents =
     [
         "mailpipeline_ingress_refusals_total", "mailpipeline_ingress_sessions_refused_total", "mailpipeline_ingress_hints_lost_total",
         "mailpipeline_delivery_reports_lost_total", "mailpipeline_delivery_handshakes_total",
-        "mailpipeline_delivery_connections_reused_total",
+        "mailpipeline_delivery_connections_reused_total", "mailpipeline_queue_events_total", "mailpipeline_queue_events_oldest_seconds",
     ];
 
     [Fact]
