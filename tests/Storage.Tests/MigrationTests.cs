@@ -94,14 +94,19 @@ public abstract partial class EngineTests
     [Fact]
     public void Later_versions_of_the_schema_only_add()
     {
-        foreach (var sql in Migrations.All.Skip(1).SelectMany(version => version))
+        foreach (var version in Migrations.All.Skip(1))
         {
-            Assert.True(
-                sql.TrimStart().StartsWith("CREATE TABLE ", StringComparison.Ordinal) || sql.TrimStart().StartsWith("CREATE INDEX ", StringComparison.Ordinal)
-                    || sql.StartsWith("DROP INDEX ", StringComparison.Ordinal)
-                    || (sql.TrimStart().StartsWith("ALTER TABLE ", StringComparison.Ordinal) && sql.Contains(" ADD COLUMN ", StringComparison.Ordinal)
-                        && sql.Contains(" DEFAULT ", StringComparison.Ordinal)),
-                $"Not additive: {sql}");
+            foreach (var sql in version.Select(sql => sql.TrimStart()))
+            {
+                Assert.True(
+                    sql.StartsWith("CREATE TABLE ", StringComparison.Ordinal) || sql.StartsWith("CREATE INDEX ", StringComparison.Ordinal)
+                        || sql.StartsWith("DROP INDEX ", StringComparison.Ordinal)
+                        || (sql.StartsWith("ALTER TABLE ", StringComparison.Ordinal) && sql.Contains(" ADD COLUMN ", StringComparison.Ordinal)
+                            && sql.Contains(" DEFAULT ", StringComparison.Ordinal))
+                        // The first row of a table that no older program knows.
+                        || (sql.StartsWith("INSERT INTO ", StringComparison.Ordinal) && version.Any(other => other.TrimStart().StartsWith($"CREATE TABLE {sql.Split(' ')[2]} ", StringComparison.Ordinal))),
+                    $"Not additive: {sql}");
+            }
         }
     }
 
