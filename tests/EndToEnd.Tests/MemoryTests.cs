@@ -39,7 +39,7 @@ public sealed class MemoryTests
     [Theory]
     [InlineData("good.example")]
     [InlineData(Pipeline.LocalDomain)]
-    public async Task A_hundred_busy_sessions_of_2_KB_stay_under_170_MB(string domain)
+    public async Task A_hundred_busy_sessions_of_2_KB_stay_under_190_MB(string domain)
     {
         await using var pipeline = new Pipeline("memory");
         pipeline.AddSink("good.example");
@@ -57,6 +57,6 @@ public sealed class MemoryTests
         Figures.Write($"to {domain}: peak resident {peak} MB while receiving, {after} MB in all");
         await pipeline.ReadMaildropsAsync(["ann"], Cancellation);
         await pipeline.AssertCleanAsync(new() { Records = await pipeline.RecordsAsync(Cancellation), Remaining = pipeline.Remaining() });
-        Assert.InRange(after, 0, 170);
+        Assert.InRange(after, 0, 190);
     }
 }
